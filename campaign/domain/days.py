@@ -1,0 +1,65 @@
+"""Beijing days: WeChat Pay's daily caps, bills and timetables follow the calendar of Asia/Shanghai."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+BEIJING: Final = ZoneInfo("Asia/Shanghai")
+
+#: A request this near to midnight may be counted by WeChat Pay on either day, so we count it on both.
+MIDNIGHT_MARGIN_S: Final = 60.0
+
+#: The form of every time in an answer of WeChat Pay.
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+
+HOUR_S: Final = 3600.0
+DAY_S: Final = 24 * HOUR_S
+
+
+def beijing_day(at_s: float) -> date:
+    """The Beijing calendar day of a moment in Unix seconds."""
+    return beijing_time(at_s).date()
+
+
+def beijing_days(at_s: float) -> tuple[date, ...]:
+    """The one or two Beijing days on which a request that left at this moment is counted."""
+    return tuple(sorted({beijing_day(at_s - MIDNIGHT_MARGIN_S), beijing_day(at_s + MIDNIGHT_MARGIN_S)}))
+
+
+def day_start_s(day: date) -> float:
+    """The first moment of a Beijing day, in Unix seconds."""
+    return datetime.combine(day, time.min, BEIJING).timestamp()
+
+
+def next_day_start_s(at_s: float) -> float:
+    """A moment that is surely in the next Beijing day, past the margin in which clocks may differ."""
+    return day_start_s(beijing_day(at_s) + timedelta(days=1)) + MIDNIGHT_MARGIN_S
+
+
+def beijing_time(at_s: float) -> datetime:
+    """A moment in Unix seconds as aware Beijing time."""
+    return datetime.fromtimestamp(at_s, UTC).astimezone(BEIJING)
+
+
+def rfc3339(at_s: float) -> str:
+    """A moment in Unix seconds as RFC 3339 text in Beijing time, to the second."""
+    return beijing_time(at_s).isoformat(timespec="seconds")
+
+
+def moment_s(beijing_text: str) -> float:
+    """Unix seconds of WeChat Pay's ``YYYY-MM-DD HH:MM:SS`` (Beijing time, R3.2).
+
+    Raises:
+        ValueError: the text has another form.
+    """
+    if not _MOMENT.fullmatch(beijing_text):
+        raise ValueError(beijing_text)
+    return datetime.fromisoformat(beijing_text).replace(tzinfo=BEIJING).timestamp()
+
+
+def beijing_text(at_s: float) -> str:
+    """A moment in Unix seconds as WeChat Pay writes it, ``YYYY-MM-DD HH:MM:SS`` in Beijing time."""
+    return beijing_time(at_s).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,13 @@
+"""An openid as everybody but finance sees it."""
+
+from __future__ import annotations
+
+_SHOWN_FIRST = 2
+_SHOWN_LAST = 4
+
+
+def mask_openid(openid: str) -> str:
+    """Hide the middle: ``"oLan…0001"``-like ids become ``"oL…0001"``; too short ones vanish wholly."""
+    if len(openid) < 2 * (_SHOWN_FIRST + _SHOWN_LAST):
+        return "…" if openid else ""
+    return f"{openid[:_SHOWN_FIRST]}…{openid[-_SHOWN_LAST:]}"

@@ -1,0 +1,155 @@
+"""Totals of a campaign that add up: every row is counted once in each breakdown.
+
+A `Summary` is filled entry by entry, so it costs the same for a thousand rows as for a million, apart
+from one record for each recipient. Amounts are fen, days are Beijing days.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Self
+
+from campaign.domain.days import beijing_day, moment_s
+from campaign.domain.entry import Entry
+from campaign.domain.state import State
+from campaign.domain.verdict import Verdict, verdict
+
+#: Verdicts under which WeChat Pay took the money, for a while at least.
+DEBITED = frozenset({Verdict.CLAIMED, Verdict.UNCLAIMED, Verdict.REFUNDED})
+
+
+@dataclass(slots=True)
+class Sum:
+    """So many rows and so many fen."""
+
+    rows: int = 0
+    fen: int = 0
+
+    def add(self, fen: int) -> None:
+        """Count one more row."""
+        self.rows += 1
+        self.fen += fen
+
+
+@dataclass(slots=True)
+class Day:
+    """What moved on one Beijing day."""
+
+    sent: Sum = field(default_factory=Sum)
+    claimed: Sum = field(default_factory=Sum)
+    refunded: Sum = field(default_factory=Sum)
+
+
+@dataclass(slots=True)
+class Totals:
+    """One group's planned total and what became of it."""
+
+    planned: Sum = field(default_factory=Sum)
+    verdicts: dict[Verdict, Sum] = field(default_factory=lambda: {v: Sum() for v in Verdict})
+
+    def add(self, found: Verdict, fen: int) -> None:
+        """Count one more row with its verdict."""
+        self.planned.add(fen)
+        self.verdicts[found].add(fen)
+
+    @property
+    def difference(self) -> Sum:
+        """Planned less the sum of all verdicts: zero rows and fen, or the totals must not be believed."""
+        return Sum(
+            self.planned.rows - sum(s.rows for s in self.verdicts.values()),
+            self.planned.fen - sum(s.fen for s in self.verdicts.values()),
+        )
+
+
+@dataclass(slots=True)
+class Person:
+    """One recipient's packets and fen: all rows, and what was paid (claimed or still to be claimed)."""
+
+    planned: Sum = field(default_factory=Sum)
+    paid: Sum = field(default_factory=Sum)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Everything that a report sums up."""
+
+    totals: Totals = field(default_factory=Totals)
+    states: dict[State, Sum] = field(default_factory=lambda: {s: Sum() for s in State})
+    days: defaultdict[date, Day] = field(default_factory=lambda: defaultdict(Day))
+    activities: defaultdict[str, Totals] = field(default_factory=lambda: defaultdict(Totals))
+    people: dict[str, Person] = field(default_factory=dict)
+    #: (month of sending, month of coming back) as ``2026-03``: what a month's end cuts apart.
+    refund_months: defaultdict[tuple[str, str], Sum] = field(default_factory=lambda: defaultdict(Sum))
+    #: What WeChat Pay itself says came back; differs from the refunded rows' sum when a part is missing.
+    refunded_fen: int = 0
+    #: Send or query codes of rows that are not settled well, with the number of rows.
+    err_codes: defaultdict[str, Sum] = field(default_factory=lambda: defaultdict(Sum))
+    #: First and last moment at which a request left, in Unix seconds.
+    first_sent_at_s: float | None = None
+    last_sent_at_s: float | None = None
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Self:
+        """Sum up all entries."""
+        summary = cls()
+        for entry in entries:
+            summary.add(entry)
+        return summary
+
+    def add(self, entry: Entry) -> None:
+        """Count one entry everywhere it belongs."""
+        found = verdict(entry)
+        fen = entry.total_amount
+        self.totals.add(found, fen)
+        self.states[entry.state].add(fen)
+        self.activities[entry.parameters.get("act_name", "")].add(found, fen)
+        person = self.people.get(entry.re_openid)
+        if person is None:
+            person = self.people[entry.re_openid] = Person()
+        person.planned.add(fen)
+        if found in (Verdict.CLAIMED, Verdict.UNCLAIMED):
+            person.paid.add(fen)
+        if entry.err_code and found not in DEBITED:
+            self.err_codes[entry.err_code].add(fen)
+        self._add_days(entry, found)
+
+    def _add_days(self, entry: Entry, found: Verdict) -> None:
+        fen, sent_s = entry.total_amount, sent_at_s(entry)
+        if entry.first_sent_at_s is not None and entry.last_sent_at_s is not None:
+            self.first_sent_at_s = min(self.first_sent_at_s or entry.first_sent_at_s, entry.first_sent_at_s)
+            self.last_sent_at_s = max(self.last_sent_at_s or entry.last_sent_at_s, entry.last_sent_at_s)
+        if found not in DEBITED:
+            return
+        if sent_s is not None:
+            self.days[beijing_day(sent_s)].sent.add(fen)
+        if found is Verdict.UNCLAIMED:
+            return
+        closed_s = closed_at_s(entry)
+        if found is Verdict.REFUNDED:
+            self.refunded_fen += entry.refund_amount or fen
+        if closed_s is None:
+            return
+        day = beijing_day(closed_s)
+        if found is Verdict.CLAIMED:
+            self.days[day].claimed.add(fen)
+        else:
+            self.days[day].refunded.add(fen)
+            sent_month = f"{beijing_day(sent_s):%Y-%m}" if sent_s is not None else ""
+            self.refund_months[sent_month, f"{day:%Y-%m}"].add(fen)
+
+
+def sent_at_s(entry: Entry) -> float | None:
+    """When the money left: the last request, since a repeat follows only where no order was known."""
+    return entry.last_sent_at_s if entry.last_sent_at_s is not None else entry.accepted_at_s
+
+
+def closed_at_s(entry: Entry) -> float | None:
+    """When the packet was opened or came back: WeChat Pay's own time, else when we learned of it."""
+    said = entry.rcv_time if entry.state is State.RECEIVED else entry.refund_time
+    try:
+        return moment_s(said)
+    except ValueError:
+        return entry.settled_at_s

@@ -1,0 +1,31 @@
+"""A sentence for a person, kept as a template and its facts until somebody's language is known.
+
+The template is English and is the catalogue's key; ``campaign.i18n`` renders it. Nothing below the
+command line formats a sentence itself, so none can be met in one language only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A template in ``str.format`` notation with its facts; a fact may itself be a Text."""
+
+    template: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The English sentence, for logs and for us."""
+        return self.template.format(**self.facts) if self.facts else self.template
+
+
+def text(template: str, /, **facts: object) -> Text:
+    """Mark and hold a sentence: ``text("row {row} is empty", row=7)``.
+
+    ``make messages`` collects the templates from the calls of this function, so the template is
+    always a literal.
+    """
+    return Text(template, facts)
