@@ -1,0 +1,126 @@
+"""Parameters to XML and back (R7.3). What comes from the network is believed only when it is plain."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from lxml import etree
+
+#: A send's answer has about 1 KB, the longest answer to a question (a group packet of 20) about 5 KB;
+#: what is hundreds of times longer is no answer.
+BODY_BYTES_MAX: Final = 1024 * 1024
+
+#: The one element of any answer that nests, a list of ``hbinfo`` (R3.2).
+HBLIST: Final = "hblist"
+
+#: Flat fields as text; ``hblist`` as a list of such.
+Fields: TypeAlias = dict[str, str | list[dict[str, str]]]
+
+# Outside XML 1.0 or the BMP (R7.3), and the carriage return, which a parser turns into a line feed:
+# what arrives would not be what was signed.
+_UNSENDABLE: Final = re.compile(r"[^\t\n\x20-\uD7FF\uE000-\uFFFD]")
+_UTF8_NAMES: Final = frozenset({"UTF-8", "UTF8", "US-ASCII", "ASCII"})
+
+
+class Malformed(ValueError):
+    """Not an answer that one could trust; the message says why and quotes nothing of it."""
+
+
+def to_xml(parameters: Mapping[str, str]) -> bytes:
+    """A request's body: plain numbers bare, everything else in CDATA, in the given order.
+
+    Raises:
+        ValueError: a value has characters that XML or WeChat Pay cannot take.
+    """
+    root = etree.Element("xml")
+    for name, value in parameters.items():
+        if _UNSENDABLE.search(value):
+            raise ValueError(f"{name} has characters that cannot be sent")
+        field = etree.SubElement(root, name)
+        # lxml splits "]]>" over two sections.
+        field.text = value if value.isascii() and value.isdigit() else etree.CDATA(value)
+    return etree.tostring(root, encoding="utf-8")
+
+
+def from_xml(body: bytes) -> Fields:
+    """Read an answer, or a request: values as they came, untrimmed, so that a signature can be checked.
+
+    Tolerates a BOM, any order, fields unknown, missing or empty, CDATA or bare text.
+
+    Raises:
+        Malformed: anything that could be read in two ways, or that only an attacker would send.
+    """
+    if len(body) > BODY_BYTES_MAX:
+        raise Malformed("too long")
+    body = body.removeprefix(codecs.BOM_UTF8)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed("not UTF-8") from error
+    # Before the parser sees any of it: without a document type there are no entities to expand.
+    if "<!DOCTYPE" in text or "\0" in text:
+        raise Malformed("has a document type or a NUL")
+    root = _parse(body)
+    fields: Fields = {}
+    for name, element in _members(root, "xml"):
+        if name in fields:
+            raise Malformed("a field twice")
+        fields[name] = _hblist(element) if name == HBLIST else _text(element)
+    return fields
+
+
+def flat(fields: Fields) -> dict[str, str]:
+    """The fields without ``hblist``."""
+    return {name: value for name, value in fields.items() if isinstance(value, str)}
+
+
+def _parse(body: bytes) -> etree._Element:
+    # A parser of its own for each call: one that threads share makes them wait for each other.
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
+    )
+    try:
+        root = etree.fromstring(body, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise Malformed("not well-formed XML") from error
+    if (root.getroottree().docinfo.encoding or "UTF-8").upper() not in _UTF8_NAMES:
+        raise Malformed("declares another charset than UTF-8")
+    return root
+
+
+def _members(parent: etree._Element, tag: str) -> list[tuple[str, etree._Element]]:
+    """Name and element of each child; nothing but white space may stand between them."""
+    if parent.tag != tag or _has_ink(parent.text):
+        raise Malformed("another shape than fields in one element")
+    members = []
+    for child in parent:
+        # Comments, processing instructions and entities are subclasses.
+        if type(child) is not etree._Element or _has_ink(child.tail):
+            raise Malformed("something between the fields")
+        members.append((child.tag, child))
+    return members
+
+
+def _text(element: etree._Element) -> str:
+    if len(element):
+        raise Malformed("a field inside a field")
+    return element.text or ""
+
+
+def _hblist(element: etree._Element) -> list[dict[str, str]]:
+    claims = []
+    for _, hbinfo in _members(element, HBLIST):
+        claim: dict[str, str] = {}
+        for name, member in _members(hbinfo, "hbinfo"):
+            if name in claim:
+                raise Malformed("a field twice")
+            claim[name] = _text(member)
+        claims.append(claim)
+    return claims
+
+
+def _has_ink(text: str | None) -> bool:
+    return bool(text) and not str(text).isspace()

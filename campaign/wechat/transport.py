@@ -1,0 +1,339 @@
+"""One request to WeChat Pay over HTTPS, and whether it can have arrived (section 4).
+
+What a failure means for the money hangs on one fact: was a byte of the request written? Exception
+types do not tell (a client certificate that TLS 1.3 refuses shows only when the answer is read), so
+the connection itself notes its first write.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from campaign.config.model import is_loopback
+from campaign.errors import NoAnswer, NotSent, SetupError
+from campaign.text import Text, text
+from campaign.wechat.certificate import ClientCertificate
+from campaign.wechat.envelope import BODY_BYTES_MAX
+
+#: How long a request waits for one of the pool's connections; there is one for every worker.
+POOL_WAIT_S: Final = 30.0
+
+_HEADERS: Final = {
+    "Content-Type": "text/xml; charset=utf-8",
+    # No compression: a small answer cannot become a large one.
+    "Accept-Encoding": "identity",
+    "User-Agent": "campaign",
+}
+
+
+class Transport(Protocol):
+    """Carries a body to a path and brings the answer's body. One call is one request. Thread-safe."""
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """The body of an answer with HTTP status 200.
+
+        Raises:
+            NotSent: no byte of the request was written.
+            NoAnswer: it left, wholly or in part, and no such answer came.
+        """
+
+    def close(self) -> None:
+        """Give the connections back."""
+
+
+class RequestsTransport:
+    """HTTPS through one ``requests`` session that is shared by all threads.
+
+    Nothing in the environment (proxies, CA bundles, key logs, .netrc) has a say.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        certificate: ClientCertificate | None,
+        ca_bundle: Path | None,
+        connections: int,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+    ) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            urls: scheme, host and port, in order of preference; empty ones are left out.
+            certificate: the merchant's; None where the gateway asks for none (plain http to loopback).
+            ca_bundle: replaces the public authorities.
+            connections: kept open at most, for each host.
+            connect_timeout_s: for each address of a host, and again for the TLS handshake.
+            read_timeout_s: from the last byte of the request to the last byte of the answer.
+
+        Raises:
+            SetupError: ``ca_bundle`` or the certificate cannot be used.
+        """
+        self._urls = [url.rstrip("/") for url in dict.fromkeys(urls) if url]
+        assert self._urls, "no address"
+        for url in self._urls:
+            parts = urlsplit(url)
+            assert parts.scheme == "https" or is_loopback(parts.hostname or ""), "settings checked this"
+        self._timeout = (connect_timeout_s, read_timeout_s)
+        self._session = _Session()
+        self._session.trust_env = False
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _Adapter(
+            _tls_context(certificate, ca_bundle), hosts=len(self._urls), connections=connections
+        )
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, adapter)
+        self._blank = requests.Request("POST", self._urls[0], headers=_HEADERS).prepare()
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """See `Transport`. The next host gets the request only if it left for none before."""
+        failures: list[NotSent] = []
+        for url in self._urls:
+            try:
+                return self._post_to(url, path, body)
+            except NotSent as error:
+                failures.append(error)
+        if len(failures) == 1:
+            raise failures[0]
+        first, *_, last = (failure.message for failure in failures)
+        raise NotSent(text("{first}; {last}", first=first, last=last), advice=failures[0].advice)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    def _post_to(self, url: str, path: str, body: bytes) -> bytes:
+        request = self._blank.copy()
+        request.url = url + path
+        request.body = body
+        request.headers["Content-Length"] = str(len(body))
+        host = urlsplit(url).netloc
+        _request.written = False
+        try:
+            response = self._session.send(
+                request, stream=True, allow_redirects=False, proxies={}, timeout=self._timeout
+            )
+            with response:
+                answer = _read(response)
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            http.client.HTTPException,
+            OSError,
+            ValueError,
+        ) as error:
+            if not _request.written:
+                raise _not_sent(host, error) from error
+            raise _no_answer(host, _cause(error)) from error
+        if response.status_code != http.HTTPStatus.OK:
+            raise _no_answer(host, text("HTTP status {status}", status=response.status_code))
+        if not answer:
+            # Also what a head that was cut off looks like.
+            raise _no_answer(host, text("the answer is empty"))
+        if len(answer) > BODY_BYTES_MAX:
+            raise _no_answer(host, text("the answer is too long"))
+        return answer
+
+
+class _Request(threading.local):
+    """The one request that a thread has under way."""
+
+    #: Whether a byte of it may have been written.
+    written = False
+
+
+_request: Final = _Request()
+
+
+class _UntilDeadline(io.RawIOBase):
+    """A socket's bytes, all of which must come within the timeout that the socket has now.
+
+    The timeout of a socket starts anew with every byte, so a slow drip would hold a worker for ever.
+    """
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
+        self._sock = sock
+        self._raw = raw
+        timeout_s = sock.gettimeout()
+        assert timeout_s is not None, "every request has a timeout"
+        self._deadline_s = time.monotonic() + timeout_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left_s = self._deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the answer took too long")
+        self._sock.settimeout(left_s)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head and body share one deadline."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_UntilDeadline(sock, self.fp.detach()))
+
+
+class _Connection(HTTPConnection):
+    """Notes the first byte of a request. A connection that died in the pool is renewed before that."""
+
+    response_class = _Response
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        _request.written = True
+        super().send(data)
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same with TLS; the handshake is over before anything is sent."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        return super()._get_conn(timeout or POOL_WAIT_S)
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        return super()._get_conn(timeout or POOL_WAIT_S)
+
+
+class _Adapter(HTTPAdapter):
+    """No retries, our connections, and one TLS context that nobody widens."""
+
+    def __init__(self, context: ssl.SSLContext, *, hosts: int, connections: int) -> None:
+        self._context = context
+        super().__init__(pool_connections=hosts, pool_maxsize=connections, max_retries=0, pool_block=True)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {}
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """The context verifies; requests would add the public authorities to it, on every connection."""
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        """None: requests would read the whole answer just to see where it might lead."""
+        return None
+
+
+def _read(response: requests.Response) -> bytes:
+    """The body, or its first bytes if it is too long. Only at its end is a missing rest noticed."""
+    body = b""
+    while len(body) <= BODY_BYTES_MAX:
+        part = response.raw.read(BODY_BYTES_MAX + 1 - len(body), decode_content=False)
+        if not part:
+            break
+        body += part
+    return body
+
+
+def _tls_context(certificate: ClientCertificate | None, ca_bundle: Path | None) -> ssl.SSLContext:
+    # Not create_default_context: it writes session keys to where SSLKEYLOGFILE says.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+    except OSError as error:
+        raise SetupError(
+            text("the CA bundle {path} cannot be used: {cause}", path=ca_bundle, cause=error.strerror),
+            advice=text("correct gateway.ca_bundle, or leave it empty"),
+        ) from error
+    if certificate is not None:
+        certificate.load_into(context)
+    return context
+
+
+def _not_sent(host: str, error: Exception) -> NotSent:
+    return NotSent(
+        text("{host} cannot be reached: {cause}", host=host, cause=_cause(error)),
+        advice=text("check the network and gateway.url; nothing was sent, so run again when it works"),
+    )
+
+
+def _no_answer(host: str, cause: Text) -> NoAnswer:
+    return NoAnswer(
+        text("{host} gave no usable answer: {cause}", host=host, cause=cause),
+        advice=text("the request may have arrived; the program asks before it does anything else"),
+    )
+
+
+def _cause(error: BaseException) -> Text:
+    """The deepest reason that says something to a person."""
+    for reason in _reasons(error):
+        match reason:
+            case ssl.SSLCertVerificationError():
+                return text("its certificate is not trusted ({cause})", cause=reason.verify_message)
+            case ssl.SSLError():
+                return text(
+                    "TLS failed ({cause})", cause=getattr(reason, "reason", None) or type(reason).__name__
+                )
+            case socket.gaierror():
+                return text("its name cannot be resolved")
+            case urllib3.exceptions.EmptyPoolError():
+                return text("all connections are busy")
+            case TimeoutError() | urllib3.exceptions.TimeoutError():
+                return text("no reply in time")
+            case urllib3.exceptions.IncompleteRead() | http.client.IncompleteRead():
+                return text("the answer was cut off")
+            case http.client.RemoteDisconnected():
+                return text("the connection was closed")
+            case OSError() if reason.errno is not None:
+                return text("{cause}", cause=os.strerror(reason.errno))
+            case http.client.HTTPException():
+                return text("the answer is not HTTP")
+            case _:
+                continue
+    return text("{cause}", cause=type(error).__name__)
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
+    """The exception and what led to it, each once, the first cause first."""
+    chain: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo:
+        reason = todo.pop(0)
+        if isinstance(reason, BaseException) and reason not in chain:
+            chain.append(reason)
+            todo += [getattr(reason, "reason", None), *reason.args, reason.__cause__, reason.__context__]
+    return reversed(chain)
