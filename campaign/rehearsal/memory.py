@@ -1,0 +1,50 @@
+"""The stand-in without a network, for tests and the simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from campaign.errors import NoAnswer, NotSent
+from campaign.rehearsal.replies import Ending
+from campaign.rehearsal.rules import Rules
+from campaign.text import text
+
+_READ_TIMEOUT_S = 15.0
+
+
+class MemoryTransport:
+    """Hands each request to the rules, and treats their reply as the network would.
+
+    It stands where `campaign.wechat.transport.RequestsTransport` does.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        sleep: Callable[[float], None] = lambda _: None,
+        read_timeout_s: float = _READ_TIMEOUT_S,
+    ) -> None:
+        """``sleep`` waits for slow answers and timeouts; by default nothing waits."""
+        self._rules = rules
+        self._sleep = sleep
+        self._read_timeout_s = read_timeout_s
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """The answer's body.
+
+        Raises:
+            NotSent: the fault `refused`.
+            NoAnswer: the rules let the connection break, the answer is too slow, or its status is not 200.
+        """
+        reply = self._rules.handle(path, body)
+        if reply.ending is Ending.REFUSE:
+            raise NotSent(text("The rehearsal gateway refused the connection."))
+        silent = reply.ending is Ending.SILENCE or reply.delay_s >= self._read_timeout_s
+        self._sleep(self._read_timeout_s if silent else reply.delay_s)
+        if silent or reply.ending is not Ending.ANSWER or reply.status != 200:
+            raise NoAnswer(text("The rehearsal gateway gave no answer."))
+        return reply.body
+
+    def close(self) -> None:
+        """There is nothing to give back."""
