@@ -27,6 +27,8 @@ ISSUE_MAX: Final = 999
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _NONCE_LENGTH: Final = 30  # "fewer than 32" by the error texts (R2.1)
 _CHECK_LENGTH: Final = 8
+#: Unseen characters, and those that this Python does not know: a newer one may normalise them otherwise.
+_REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ def canonical_campaign_id(name: str) -> str:
     """The campaign's identity from ``--name`` or the sheet's file stem: NFKC, case-folded, trimmed.
 
     Raises:
-        ValueError: nothing is left, or it holds control characters.
+        ValueError: nothing is left, or it holds control, invisible or unassigned characters.
     """
     return _canonical(unicodedata.normalize("NFKC", name).casefold())
 
@@ -51,7 +53,7 @@ def canonical_row_key(key: str) -> str:
     """A row's key as the number sees it: NFKC and trimmed. Case is kept, since openids differ by it.
 
     Raises:
-        ValueError: nothing is left, or it holds control characters.
+        ValueError: nothing is left, or it holds control, invisible or unassigned characters.
     """
     return _canonical(key)
 
@@ -95,8 +97,8 @@ def _canonical(name: str) -> str:
     canonical = unicodedata.normalize("NFKC", name).strip()
     if not canonical:
         raise ValueError("empty")
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in canonical):
-        raise ValueError("control or invisible characters")
+    if any(unicodedata.category(c) in _REFUSED_CATEGORIES for c in canonical):
+        raise ValueError("control, invisible or unassigned characters")
     return canonical
 
 

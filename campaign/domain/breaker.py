@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from campaign.domain.answer import Outcome, Reach
 
-_BAD_REACHES = frozenset({Reach.BREAKER})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerPolicy:
@@ -32,19 +30,16 @@ class Breaker:
     policy: BreakerPolicy
     _run: int = 0
     _last: deque[bool] = field(default_factory=deque)
-    #: The codes of the bad answers since the last good one, newest last.
-    codes: list[str] = field(default_factory=list)
 
-    def note(self, outcome: Outcome, reach: Reach, err_code: str) -> bool:
+    def note(self, outcome: Outcome, reach: Reach) -> bool:
         """Count one answer; True when the run must pause."""
         if outcome in (Outcome.THROTTLED, Outcome.NOT_SENT):
             return False
-        bad = reach in _BAD_REACHES
+        bad = reach is Reach.BREAKER
         self._last.append(bad)
         if len(self._last) > self.policy.window:
             self._last.popleft()
         self._run = self._run + 1 if bad else 0
-        self.codes = [*self.codes, err_code][-self.policy.consecutive :] if bad else []
         full = len(self._last) == self.policy.window
         return self._run >= self.policy.consecutive or (
             full and sum(self._last) >= self.policy.share * self.policy.window

@@ -8,7 +8,8 @@ judges what the question brought, in the light of every request that was sent un
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final, assert_never
 
 from campaign.domain.answer import Outcome, Reach, Status
@@ -30,6 +31,8 @@ SENDING_PATIENCE_S: Final = 24 * HOUR_S
 BACKOFF_MAX_S: Final = 60.0
 #: A question that brought no answer, its own retries included, rests for so long.
 ASK_AGAIN_S: Final = 60.0
+
+_LAST_DAY: Final = int(LAST_ASK_S // DAY_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,23 +69,23 @@ def after_send(outcome: Outcome, entry: Entry, *, now_s: float, policy: Policy) 
         outcome: of the last attempt.
         entry: with that attempt counted by its tally.
     """
+    ask = Step(state=State.IN_DOUBT, todo=Todo.ASK, due_at_s=now_s + policy.doubt_ask_s)
     match outcome:
         case Outcome.ACCEPTED:
-            return Step(state=State.ACCEPTED, todo=Todo.ASK, due_at_s=now_s + policy.poll_s[0])
-        case Outcome.NOT_SENT:
-            if entry.tally.not_sent == entry.tally.attempts:
-                return Step(state=State.PLANNED)
-            return _in_doubt(Todo.REPEAT, now_s + backoff_s(entry.tally.attempts))
-        case Outcome.THROTTLED:
-            if may_repeat(entry, now_s=now_s, policy=policy):
-                return _in_doubt(Todo.REPEAT, now_s + backoff_s(entry.tally.attempts))
-            return _in_doubt(Todo.ASK, now_s + policy.doubt_ask_s)
+            return Step(state=State.ACCEPTED, todo=Todo.ASK, due_at_s=next_ask_s(now_s, now_s, policy))
+        case Outcome.NOT_SENT if entry.tally.not_sent == entry.tally.attempts:
+            return Step(state=State.PLANNED)
+        case Outcome.NOT_SENT | Outcome.THROTTLED:
+            repeat_at_s = now_s + backoff_s(entry.tally.attempts)
+            if may_repeat(entry, now_s=repeat_at_s, policy=policy):
+                return Step(state=State.IN_DOUBT, todo=Todo.REPEAT, due_at_s=repeat_at_s)
+            return ask
         case Outcome.PROCESSING:
-            return _in_doubt(Todo.ASK, now_s + policy.processing_ask_s)
+            return replace(ask, due_at_s=now_s + policy.processing_ask_s)
         case Outcome.REFUSED | Outcome.BLOCKED | Outcome.UNKNOWN:
-            return _in_doubt(Todo.ASK, now_s + policy.doubt_ask_s)
+            return ask
         case Outcome.MISMATCH:
-            return _with_flag(_in_doubt(Todo.ASK, now_s + policy.doubt_ask_s), Flag.MISMATCH)
+            return replace(ask, flag=Flag.MISMATCH)
         case _:
             assert_never(outcome)
 
@@ -93,7 +96,8 @@ def after_query(
     """Judge what WeChat Pay's answer to a question proves about an entry.
 
     Args:
-        entry: as it was when the question was sent; no attempt began since.
+        entry: open (in doubt, parked or accepted), as it was when the question was sent; no attempt
+            began since.
         reason: the answer's ``reason``; only its presence counts.
         run_started_s: when the operator gave the command; a blocked row is repeated once per command.
     """
@@ -108,22 +112,25 @@ def after_query(
             return _waiting(State.ACCEPTED, entry, now_s=now_s, policy=policy)
         case Status.SENDING:
             return _sending(entry, reason=reason, now_s=now_s, run_started_s=run_started_s, policy=policy)
-        case Status.NOT_FOUND:
-            if entry.state is not State.IN_DOUBT:
-                # They had the order and now they have not: never evidence, always a person's matter.
-                step = _waiting(entry.state, entry, now_s=now_s, policy=policy)
-                return _with_flag(step, Flag.CONTRADICTION)
+        case Status.NOT_FOUND if entry.state is State.IN_DOUBT:
             return _not_found(entry, now_s=now_s, run_started_s=run_started_s, policy=policy)
+        case Status.NOT_FOUND if _forgotten(entry, now_s):
+            return Step(state=entry.state)
+        case Status.NOT_FOUND:
+            # They had the order and now they have not: never evidence, always a person's matter.
+            step = _waiting(entry.state, entry, now_s=now_s, policy=policy)
+            return replace(step, flag=Flag.CONTRADICTION)
         case _:
             assert_never(status)
 
 
 def after_no_answer(entry: Entry, *, now_s: float) -> Step:
-    """A question that failed changes nothing; it is put again a minute later."""
+    """A question that failed changes nothing; it is put again a minute later, while that can help."""
+    ask = not _forgotten(entry, now_s)
     return Step(
         state=entry.state,
-        todo=Todo.ASK,
-        due_at_s=now_s + ASK_AGAIN_S,
+        todo=Todo.ASK if ask else None,
+        due_at_s=now_s + ASK_AGAIN_S if ask else None,
         evidence=entry.evidence,
         flag=entry.flag,
         not_found_at_s=entry.not_found_at_s,
@@ -136,12 +143,10 @@ def next_ask_s(since_s: float, now_s: float, policy: Policy) -> float | None:
 
     The timetable of section 6, then daily; the last question falls on day 28 exactly.
     """
-    age = now_s - since_s
-    for due in policy.poll_s:
-        if due > age:
-            return since_s + due
-    next_daily = (int(age // DAY_S) + 1) * DAY_S
-    return since_s + next_daily if next_daily <= LAST_ASK_S else None
+    for wait_s in chain(policy.poll_s, (day * DAY_S for day in range(1, _LAST_DAY + 1))):
+        if wait_s <= LAST_ASK_S and since_s + wait_s > now_s:
+            return since_s + wait_s
+    return None
 
 
 def backoff_s(attempts: int) -> float:
@@ -158,77 +163,62 @@ def may_repeat(entry: Entry, *, now_s: float, policy: Policy) -> bool:
 
 def _not_found(entry: Entry, *, now_s: float, run_started_s: float, policy: Policy) -> Step:
     """NOT_FOUND (R4.1): no proof of failure, unless every request was refused before it was stored."""
-    first_seen = entry.not_found_at_s if entry.not_found_at_s is not None else now_s
-    if entry.first_sent_at_s is not None and now_s - entry.first_sent_at_s > NOT_FOUND_WINDOW_S:
-        return Step(state=State.IN_DOUBT, flag=Flag.STUCK, not_found_at_s=first_seen)
-    tally = entry.tally
-    if tally.unanswered and now_s - first_seen < policy.not_found_repeat_s:
+    first_s = now_s if entry.not_found_at_s is None else min(entry.not_found_at_s, now_s)
+    seen = Step(state=State.IN_DOUBT, not_found_at_s=first_s)
+    if _forgotten(entry, now_s):
+        return replace(seen, flag=Flag.STUCK)
+    again_s = first_s + policy.not_found_repeat_s
+    if entry.tally.unanswered and now_s < again_s:
         # A request without an answer may still be on its way into their books.
-        return Step(
-            state=State.IN_DOUBT,
-            todo=Todo.ASK,
-            due_at_s=first_seen + policy.not_found_repeat_s,
-            not_found_at_s=first_seen,
-        )
-    if entry.last_outcome is Outcome.REFUSED and not tally.held:
-        return Step(state=State.REJECTED, evidence=Evidence.UNSTORED, not_found_at_s=first_seen)
-    if entry.last_outcome is not Outcome.MISMATCH and may_repeat(entry, now_s=now_s, policy=policy):
-        repeat_at_s = _repeat_at_s(entry, now_s=now_s, run_started_s=run_started_s)
+        return replace(seen, todo=Todo.ASK, due_at_s=again_s)
+    if entry.last_outcome is Outcome.REFUSED and not entry.tally.held:
+        return replace(seen, state=State.REJECTED, evidence=Evidence.UNSTORED)
+    flag = Flag.MISMATCH
+    if entry.last_outcome is not Outcome.MISMATCH:
+        flag = Flag.STUCK
+        repeat_at_s = _repeat_at_s(entry, now_s=now_s, run_started_s=run_started_s, policy=policy)
         if repeat_at_s is not None:
-            return Step(
-                state=State.IN_DOUBT, todo=Todo.REPEAT, due_at_s=repeat_at_s, not_found_at_s=first_seen
-            )
-    flag = Flag.MISMATCH if entry.last_outcome is Outcome.MISMATCH else Flag.STUCK
+            return replace(seen, todo=Todo.REPEAT, due_at_s=repeat_at_s)
     step = _waiting(State.IN_DOUBT, entry, now_s=now_s, policy=policy)
-    return _with_flag(step, flag, not_found_at_s=first_seen)
-
-
-def _repeat_at_s(entry: Entry, *, now_s: float, run_started_s: float) -> float | None:
-    """When the same number may be sent again; None when that waits for a person's next command."""
-    earliest = max(now_s, (entry.last_sent_at_s or 0.0) + REPEAT_GAP_S)
-    if entry.last_outcome in (Outcome.BLOCKED, Outcome.REFUSED):
-        if entry.last_reach is Reach.PERSON and entry.last_sent_at_s is not None:
-            return max(earliest, next_day_start_s(entry.last_sent_at_s))
-        if entry.last_sent_at_s is not None and entry.last_sent_at_s >= run_started_s:
-            return None
-    return earliest
+    return replace(step, flag=flag, not_found_at_s=first_s)
 
 
 def _sending(entry: Entry, *, reason: str, now_s: float, run_started_s: float, policy: Policy) -> Step:
-    since = entry.sending_since_s if entry.sending_since_s is not None else now_s
-    if not reason and now_s - since < SENDING_PATIENCE_S:
+    """SENDING (R4): on its way; with a reason, or for more than a day, it is held and not paid."""
+    since_s = now_s if entry.sending_since_s is None else min(entry.sending_since_s, now_s)
+    if not reason and now_s - since_s <= SENDING_PATIENCE_S:
         step = _waiting(State.ACCEPTED, entry, now_s=now_s, policy=policy)
-        return Step(state=step.state, todo=step.todo, due_at_s=step.due_at_s, sending_since_s=since)
-    if may_repeat(entry, now_s=now_s, policy=policy):
-        # NOTENOUGH, a cap: the operator's next command, or the next day, is the word to repeat.
-        blocked = entry.last_outcome is Outcome.BLOCKED and entry.last_reach in (Reach.PAUSE, Reach.PERSON)
-        repeat_at_s = (
-            _repeat_at_s(entry, now_s=now_s, run_started_s=run_started_s)
-            if blocked
-            else max(now_s, (entry.last_sent_at_s or 0.0) + REPEAT_GAP_S)
-            if policy.parked_auto
-            else None
-        )
+        return replace(step, sending_since_s=since_s)
+    # Balance, caps and closed APIs are mended: the operator's next command, or the next day, is the word
+    # to repeat. Not so an intercepted packet (NO_AUTH): without the policy a person decides.
+    mended = entry.last_outcome is Outcome.BLOCKED and entry.last_reach is not Reach.BREAKER
+    # Of an order that another ledger sent we do not know when its 72 h end: ask only.
+    if (mended or policy.parked_auto) and entry.first_sent_at_s is not None:
+        repeat_at_s = _repeat_at_s(entry, now_s=now_s, run_started_s=run_started_s, policy=policy)
         if repeat_at_s is not None:
-            return Step(
-                state=State.PARKED, todo=Todo.REPEAT, due_at_s=repeat_at_s, sending_since_s=since
-            )
-    step = _waiting(State.PARKED, entry, now_s=now_s, policy=policy)
-    return Step(state=State.PARKED, todo=step.todo, due_at_s=step.due_at_s, sending_since_s=since)
+            return Step(state=State.PARKED, todo=Todo.REPEAT, due_at_s=repeat_at_s, sending_since_s=since_s)
+    return replace(_waiting(State.PARKED, entry, now_s=now_s, policy=policy), sending_since_s=since_s)
+
+
+def _repeat_at_s(entry: Entry, *, now_s: float, run_started_s: float, policy: Policy) -> float | None:
+    """When the same number may be sent again; None when never, or only after a person's next command."""
+    at_s = max(now_s, (entry.last_sent_at_s or 0.0) + REPEAT_GAP_S)
+    if entry.last_outcome in (Outcome.BLOCKED, Outcome.REFUSED) and entry.last_sent_at_s is not None:
+        if entry.last_reach is Reach.PERSON:
+            at_s = max(at_s, next_day_start_s(entry.last_sent_at_s))
+        elif entry.last_sent_at_s >= run_started_s:
+            return None
+    return at_s if may_repeat(entry, now_s=at_s, policy=policy) else None
 
 
 def _waiting(state: State, entry: Entry, *, now_s: float, policy: Policy) -> Step:
-    """Ask again by the timetable, counted from the acceptance or from the first request."""
-    since = entry.accepted_at_s if entry.accepted_at_s is not None else entry.first_sent_at_s
-    due_at_s = next_ask_s(since if since is not None else now_s, now_s, policy)
+    """Ask again by the timetable, counted from the acceptance, or from the first that we know of."""
+    known = (entry.accepted_at_s, entry.first_sent_at_s, entry.sending_since_s, now_s)
+    due_at_s = next_ask_s(next(s for s in known if s is not None), now_s, policy)
     return Step(state=state, todo=None if due_at_s is None else Todo.ASK, due_at_s=due_at_s)
 
 
-def _with_flag(step: Step, flag: Flag, *, not_found_at_s: float | None = None) -> Step:
-    return Step(
-        state=step.state, todo=step.todo, due_at_s=step.due_at_s, flag=flag, not_found_at_s=not_found_at_s
-    )
-
-
-def _in_doubt(todo: Todo, due_at_s: float) -> Step:
-    return Step(state=State.IN_DOUBT, todo=todo, due_at_s=due_at_s)
+def _forgotten(entry: Entry, now_s: float) -> bool:
+    """Whether an order would be so old that WeChat Pay may have forgotten it: NOT_FOUND proves nothing."""
+    since_s = entry.accepted_at_s if entry.first_sent_at_s is None else entry.first_sent_at_s
+    return since_s is not None and now_s - since_s > NOT_FOUND_WINDOW_S

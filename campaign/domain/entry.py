@@ -86,6 +86,7 @@ class Entry:
     evidence: Evidence | None = None
     flag: Flag | None = None
     tally: Tally = field(default_factory=Tally)
+    #: What the last attempt taught us, None while its answer is missing; and whom that concerned.
     last_outcome: Outcome | None = None
     last_reach: Reach = Reach.ROW
     #: The last send answer's code, or the last question's where only that failed.
@@ -101,7 +102,7 @@ class Entry:
     last_sent_at_s: float | None = None
     #: The first NOT_FOUND since the last attempt.
     not_found_at_s: float | None = None
-    #: The first SENDING without a reason since the last attempt.
+    #: The first SENDING since the last attempt.
     sending_since_s: float | None = None
     accepted_at_s: float | None = None
     settled_at_s: float | None = None

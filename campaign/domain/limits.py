@@ -99,7 +99,7 @@ def days_needed(per_person: Mapping[str, tuple[int, int]], total_fen: int, limit
     Args:
         per_person: openid -> (packets, fen) of the rows to be sent.
     """
-    days = -(-total_fen // limits.merchant_day_fen) if limits.merchant_day_fen else 1
+    days = max(1, -(-total_fen // limits.merchant_day_fen))
     for packets, fen in per_person.values():
         days = max(days, -(-packets // limits.person_day_packets), -(-fen // limits.person_day_fen))
-    return max(days, 1)
+    return days

@@ -7,7 +7,7 @@ _SHOWN_LAST = 4
 
 
 def mask_openid(openid: str) -> str:
-    """Hide the middle: ``"oLan…0001"``-like ids become ``"oL…0001"``; too short ones vanish wholly."""
+    """Show the first two and the last four characters; nothing of an id so short that half would be told."""
     if len(openid) < 2 * (_SHOWN_FIRST + _SHOWN_LAST):
         return "…" if openid else ""
     return f"{openid[:_SHOWN_FIRST]}…{openid[-_SHOWN_LAST:]}"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Final
 
-#: Larger than any sum this program may meet; keeps Decimal arithmetic exact and absurd input out.
+#: Larger than any sum this program may meet; keeps absurd input out.
 FEN_MAX: Final = 10**15
+
+#: No sign, exponent, blank, separator or full-width digit: the sheet's reader has seen to those.
+_PLAIN: Final = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
+_LENGTH_MAX: Final = 40
 
 
 class NotMoney(ValueError):
-    """The text is not an amount of money that can be stated in whole, positive fen."""
+    """The text is not an amount of money that can be stated in whole fen."""
 
 
 class FinerThanFen(NotMoney):
@@ -22,9 +27,9 @@ def fen_from_yuan(yuan: str) -> int:
 
     Raises:
         FinerThanFen: more than two significant decimals.
-        NotMoney: not a finite plain number, negative, or beyond ``FEN_MAX``.
+        NotMoney: not a plain number, or beyond ``FEN_MAX``.
     """
-    return _whole(_decimal(yuan), scale=100)
+    return _fen(yuan, fen_per_unit=100)
 
 
 def fen_from_fen(fen: str) -> int:
@@ -34,7 +39,7 @@ def fen_from_fen(fen: str) -> int:
         FinerThanFen: a fraction of a fen.
         NotMoney: as for `fen_from_yuan`.
     """
-    return _whole(_decimal(fen), scale=1)
+    return _fen(fen, fen_per_unit=1)
 
 
 def yuan_text(fen: int) -> str:
@@ -51,22 +56,14 @@ def yuan_grouped(fen: int) -> str:
     return f"{sign}{yuan:,}.{rest:02d}"
 
 
-def _decimal(number: str) -> Decimal:
-    if not number.isascii() or "_" in number or len(number) > 40:
+def _fen(number: str, *, fen_per_unit: int) -> int:
+    if len(number) > _LENGTH_MAX or not _PLAIN.fullmatch(number):
         raise NotMoney(number)
-    try:
-        value = Decimal(number)
-    except InvalidOperation:
-        raise NotMoney(number) from None
-    if not value.is_finite() or value.is_signed() or value > FEN_MAX:
+    # As a ratio of whole numbers: products of Decimals are rounded to the context's precision.
+    numerator, denominator = Decimal(number).as_integer_ratio()
+    fen, finer = divmod(numerator * fen_per_unit, denominator)
+    if fen > FEN_MAX:
         raise NotMoney(number)
-    return value
-
-
-def _whole(value: Decimal, *, scale: int) -> int:
-    scaled = value * scale
-    if scaled != scaled.to_integral_value():
-        raise FinerThanFen(str(value))
-    if scaled > FEN_MAX:
-        raise NotMoney(str(value))
-    return int(scaled)
+    if finer:
+        raise FinerThanFen(number)
+    return fen

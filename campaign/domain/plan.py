@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -31,6 +31,8 @@ _FACTS: Final = (
 _FROM_SETTINGS: Final = frozenset(_FACTS) - {"re_openid", "total_amount"}
 
 ORDINAL_KEYS: Final = "re_openid+ordinal"
+#: Still to be sent; what was cancelled is planned again when the campaign is reopened.
+_UNSENT: Final = (State.PLANNED, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class Known:
     own: str
     sheet: str
     row: int
+    #: Planned, but not in the sheet that was run last.
+    unlisted: bool = False
 
 
 class Clash(StrEnum):
@@ -98,9 +102,11 @@ class Draft:
     unchanged: int = 0
     #: Every row that is still to be sent: the new, the revised and the planned ones.
     pending: list[PacketOrder] = field(default_factory=list)
-    #: Entries of the campaign that the sheet does not have, and their fen.
+    #: Entries that may have been paid and whose keys the sheet, if it is whole, does not have.
     missing: int = 0
-    missing_fen: int = 0
+    #: Planned entries that are not in this sheet, and so are not sent now; and those that are back in it.
+    unlisted: list[str] = field(default_factory=list)
+    relisted: list[str] = field(default_factory=list)
     conflicts: list[Conflicting] = field(default_factory=list)
 
     def entries(self) -> Iterator[Entry]:
@@ -119,7 +125,7 @@ def entry_of(order: PacketOrder, billno: str, *, campaign: str, sender: Sender) 
     return Entry(
         mch_billno=billno,
         campaign=campaign,
-        row_key=order.tie.row_key if order.tie else order.row_key,
+        row_key=_key(order),
         issue=order.tie.issue if order.tie else 1,
         sheet=order.source.sheet,
         row=order.source.row,
@@ -160,6 +166,7 @@ def draft_plan(
     """
     draft = Draft(campaign=campaign, mch_id=mch_id, sender=sender)
     wanted = {_number(order, campaign=campaign, mch_id=mch_id): order for order in orders}
+    assert len(wanted) == len(orders), "two rows under one number: the sheet's checks refuse a repeated key"
     tied = any(order.tie for order in orders)
     if known_key_column is not None and not tied and key_column != known_key_column:
         draft.conflicts.append(
@@ -167,28 +174,47 @@ def draft_plan(
         )
         return draft
 
+    shown = {_key(order): order.re_openid for order in wanted.values()}
+    reissued = {order.tie.row_key for order in wanted.values() if order.tie and order.tie.issue > 1}
     # openid -> entries of that person which this sheet does not show under their own key
     elsewhere: dict[str, list[Known]] = defaultdict(list)
+    # openid -> every entry of that person, where ordinals count them; row key -> its earlier issues
     people: dict[str, list[Known]] = defaultdict(list)
+    issues: dict[str, list[Known]] = defaultdict(list)
     for known in known_rows:
-        order = wanted.pop(known.mch_billno, None)
-        if key_column == ORDINAL_KEYS and not tied:
+        if key_column == ORDINAL_KEYS and not tied and not partial:
             people[known.re_openid].append(known)
-        if order is None:
-            draft.missing += 1
-            draft.missing_fen += known.total_amount
-            if known.state is not State.CANCELLED:
-                elsewhere[known.re_openid].append(known)
-        else:
+        if known.row_key in reissued:
+            issues[known.row_key].append(known)
+        order = wanted.pop(known.mch_billno, None)
+        if order is not None:
             _compare(draft, known, order, defaults)
+            if known.unlisted and known.state in _UNSENT:
+                draft.relisted.append(known.mch_billno)
+            continue
+        if known.state in _UNSENT and not known.unlisted:
+            draft.unlisted.append(known.mch_billno)
+        if shown.get(known.row_key) != known.re_openid:
+            elsewhere[known.re_openid].append(known)
+        if known.row_key not in shown and not partial and _may_be_stored(known):
+            draft.missing += 1
 
     draft.new.extend(wanted.items())
     draft.pending.extend(wanted.values())
     keys_are_ids = (known_key_column if tied and known_key_column else key_column) == "id"
-    _check_people(draft, elsewhere, ordinals=key_column == ORDINAL_KEYS, keys_are_ids=keys_are_ids)
-    if people and not partial:
-        _check_repeats(draft, people, orders)
+    _check_people(draft, elsewhere, issues, keys_are_ids=keys_are_ids)
+    _check_issues(draft, issues)
+    _check_repeats(draft, people, orders)
     return draft
+
+
+def _may_be_stored(known: Known) -> bool:
+    """Whether an order may exist under this number. If not, its row may still be taken away or corrected."""
+    return known.sent and known.evidence is not Evidence.UNSTORED
+
+
+def _key(order: PacketOrder) -> str:
+    return order.tie.row_key if order.tie else order.row_key
 
 
 def _number(order: PacketOrder, *, campaign: str, mch_id: str) -> str:
@@ -200,28 +226,29 @@ def _number(order: PacketOrder, *, campaign: str, mch_id: str) -> str:
 
 
 def _compare(draft: Draft, known: Known, order: PacketOrder, defaults: PacketDefaults) -> None:
-    parameters = request_parameters(order, known.mch_billno, draft.sender)
-    same = canonical_json(parameters) == known.parameters
-    frozen = known.sent and known.state is not State.REJECTED
-    if known.evidence is Evidence.DEAD:
-        frozen = True
-    if frozen:
+    """Sort a row that has an entry into unchanged, revised and conflicting."""
+    same = _fits(known, order, draft.sender)
+    if known.state in _UNSENT:
+        pending = True
+        revised = not same or canonical_json(order.own) != known.own or known.row != order.source.row
+    elif known.evidence is Evidence.UNSTORED:
+        # Corrected in the sheet or the settings, or the refusal meant the settings as a whole.
+        pending = revised = not same or known.last_reach is Reach.ABORT
+    else:
+        pending = revised = False
         if not same:
             draft.conflicts.extend(_edits(known, order, defaults))
-        draft.unchanged += 1
-    elif known.state is State.REJECTED:
-        # Unstored: corrected in the sheet or the settings, or the refusal meant the settings as a whole.
-        if not same or known.last_reach is Reach.ABORT:
-            draft.revised.append((known, order))
-            draft.pending.append(order)
-        else:
-            draft.unchanged += 1
-    elif not same or canonical_json(order.own) != known.own or known.row != order.source.row:
-        draft.revised.append((known, order))
+    if pending:
         draft.pending.append(order)
+    if revised:
+        draft.revised.append((known, order))
     else:
         draft.unchanged += 1
-        draft.pending.append(order)
+
+
+def _fits(known: Known, order: PacketOrder, sender: Sender) -> bool:
+    """Whether this row would be sent with the very parameters that the entry has."""
+    return canonical_json(request_parameters(order, known.mch_billno, sender)) == known.parameters
 
 
 def _edits(known: Known, order: PacketOrder, defaults: PacketDefaults) -> Iterator[Conflicting]:
@@ -230,9 +257,7 @@ def _edits(known: Known, order: PacketOrder, defaults: PacketDefaults) -> Iterat
         was, now = before.get(name, ""), str(getattr(order, name))
         if was == now or (name in _FROM_SETTINGS and now == getattr(defaults, name)):
             continue
-        yield Conflicting(
-            clash=Clash.EDITED, order=order, field=name, was=was, now=now, row=order.source.row
-        )
+        yield Conflicting(clash=Clash.EDITED, order=order, field=name, was=was, now=now, row=order.source.row)
 
 
 def _other_key(order: PacketOrder, other: Known) -> Conflicting:
@@ -247,64 +272,82 @@ def _other_key(order: PacketOrder, other: Known) -> Conflicting:
 
 
 def _check_people(
-    draft: Draft, elsewhere: Mapping[str, list[Known]], *, ordinals: bool, keys_are_ids: bool
+    draft: Draft,
+    elsewhere: Mapping[str, list[Known]],
+    issues: Mapping[str, Sequence[Known]],
+    *,
+    keys_are_ids: bool,
 ) -> None:
     """Find people who would get a second number because their row is known under another key.
 
     A row of a fix sheet that changes the openid may meet a person who was paid meanwhile through the
-    corrected original. With an id column that cannot be: the corrected original keeps its key.
+    corrected original. With an id column that cannot be: the corrected original keeps its key. A reissued
+    row that was this person's before is nobody else's either, whatever other rows the person has.
     """
     for _, order in draft.new:
-        others = elsewhere.get(order.re_openid, ())
-        if order.tie:
-            if order.tie.issue > 1:
-                _check_reissue(draft, order, others)
-            others = [] if keys_are_ids else [k for k in others if k.row_key != order.tie.row_key]
-        if others and (order.tie or not ordinals):
+        others = elsewhere.get(order.re_openid)
+        own = order.tie and any(k.re_openid == order.re_openid for k in issues.get(order.tie.row_key, ()))
+        if others and not (order.tie and keys_are_ids) and not own:
             draft.conflicts.append(_other_key(order, others[0]))
     for known, order in draft.revised:
-        if order.tie and order.re_openid != known.re_openid and not keys_are_ids:
-            others = [k for k in elsewhere.get(order.re_openid, ()) if k.mch_billno != known.mch_billno]
-            if others:
-                draft.conflicts.append(_other_key(order, others[0]))
+        others = elsewhere.get(order.re_openid)
+        if others and order.tie and order.re_openid != known.re_openid and not keys_are_ids:
+            draft.conflicts.append(_other_key(order, others[0]))
 
 
-def _check_reissue(draft: Draft, order: PacketOrder, others: Sequence[Known]) -> None:
-    """A higher issue number needs the proof that the one before it is dead, or came back."""
-    assert order.tie is not None  # noqa: S101 - the caller looked
-    before = [k for k in others if k.row_key == order.tie.row_key and k.issue == order.tie.issue - 1]
-    for known in before:
-        if known.evidence is not Evidence.DEAD and known.state is not State.REFUNDED:
+def _check_issues(draft: Draft, issues: Mapping[str, Sequence[Known]]) -> None:
+    """A higher issue number needs the proof that every one before it is dead, or came back.
+
+    The proof is the ledger's own record: without the entry of the issue before there is none.
+    """
+    for _, order in draft.new:
+        if order.tie is None or order.tie.issue == 1:
+            continue
+        before = [k for k in issues.get(order.tie.row_key, ()) if k.issue < order.tie.issue]
+        alive = [k for k in before if k.evidence is not Evidence.DEAD and k.state is not State.REFUNDED]
+        if alive or order.tie.issue - 1 not in {k.issue for k in before}:
+            last = replace(order, tie=replace(order.tie, issue=order.tie.issue - 1))
             draft.conflicts.append(
                 Conflicting(
-                    clash=Clash.NOT_DEAD, order=order, was=known.mch_billno, now=known.state, row=known.row
+                    clash=Clash.NOT_DEAD,
+                    order=order,
+                    was=alive[0].mch_billno if alive else _number(last, campaign="", mch_id=draft.mch_id),
+                    now=alive[0].state if alive else "unknown",
+                    row=alive[0].row if alive else 0,
                 )
             )
 
 
-def _check_repeats(
-    draft: Draft, people: Mapping[str, list[Known]], orders: Sequence[PacketOrder]
-) -> None:
-    """Ordinals count a person's rows, so after the first request their rows may only grow at the end."""
-    rows: dict[str, list[PacketOrder]] = defaultdict(list)
-    for order in orders:
+def _check_repeats(draft: Draft, people: Mapping[str, list[Known]], orders: Sequence[PacketOrder]) -> None:
+    """Ordinals count a person's rows, so after the first request their rows may only grow at the end.
+
+    A row has moved when its content now stands under another ordinal of that person and no longer under
+    its own. Rows that are alike in all they send and in the operator's own columns cannot be told apart,
+    and need not be.
+    """
+    rows: dict[str, dict[str, PacketOrder]] = defaultdict(dict)
+    for order in orders if people else ():
         if order.re_openid in people:
-            rows[order.re_openid].append(order)
+            rows[order.re_openid][order.row_key] = order
     for openid, entries in people.items():
-        if not any(k.sent for k in entries):
+        now = rows[openid]
+        if not any(map(_may_be_stored, entries)):
             continue
-        keys = {k.row_key for k in entries}
-        now = {o.row_key: o for o in rows[openid]}
-        appended = [o for key, o in now.items() if key not in keys]
-        last_row = max(k.row for k in entries)
-        if keys - now.keys() or any(o.source.row <= last_row for o in appended):
+        if any(k.row_key not in now or _moved(k, now, draft.sender) for k in entries):
             draft.conflicts.append(
                 Conflicting(
                     clash=Clash.REORDERED,
                     order=next(iter(now.values()), None),
                     field="re_openid",
-                    was=str(len(keys)),
+                    was=str(len(entries)),
                     now=str(len(now)),
                     row=entries[0].row,
                 )
             )
+
+
+def _moved(known: Known, now: Mapping[str, PacketOrder], sender: Sender) -> bool:
+    def holds(order: PacketOrder) -> bool:
+        return _fits(known, order, sender) and canonical_json(order.own) == known.own
+
+    return len(now) > 1 and not holds(now[known.row_key]) and any(map(holds, now.values()))

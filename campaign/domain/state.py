@@ -38,9 +38,9 @@ class Evidence(StrEnum):
 
 #: Each edge with the reason for its existence. What is not here is a bug in this program.
 TRANSITIONS: Final[dict[tuple[State, State], str]] = {
-    (State.PLANNED, State.IN_DOUBT): "just before a request leaves, or when the ledger may be behind the truth",
+    (State.PLANNED, State.IN_DOUBT): "a request is about to leave, or the ledger may be behind the truth",
     (State.PLANNED, State.CANCELLED): "withdrawn by a person",
-    (State.IN_DOUBT, State.IN_DOUBT): "another attempt under the same number, or a question that settled nothing",
+    (State.IN_DOUBT, State.IN_DOUBT): "another attempt under this number, or a question that settled nothing",
     (State.IN_DOUBT, State.PLANNED): "every attempt provably never left this process",
     (State.IN_DOUBT, State.PARKED): "asked: the order is held with a reason",
     (State.IN_DOUBT, State.ACCEPTED): "taken, by the answer or by a question",
@@ -58,7 +58,10 @@ TRANSITIONS: Final[dict[tuple[State, State], str]] = {
     (State.ACCEPTED, State.RECEIVED): "asked: opened",
     (State.ACCEPTED, State.REFUNDED): "asked: came back",
     (State.ACCEPTED, State.REJECTED): "asked: FAILED",
-    (State.REJECTED, State.PLANNED): "unstored and corrected: at most one order can ever be stored under the number",
+    (
+        State.REJECTED,
+        State.PLANNED,
+    ): "unstored and corrected: at most one order can be stored under the number",
     (State.CANCELLED, State.PLANNED): "the campaign was reopened",
 }
 

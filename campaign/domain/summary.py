@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Self
 
-from campaign.domain.days import beijing_day, moment_s
+from campaign.domain.days import HOUR_S, beijing_day, moment_s
 from campaign.domain.entry import Entry
 from campaign.domain.state import State
 from campaign.domain.verdict import Verdict, verdict
@@ -81,8 +81,10 @@ class Summary:
     days: defaultdict[date, Day] = field(default_factory=lambda: defaultdict(Day))
     activities: defaultdict[str, Totals] = field(default_factory=lambda: defaultdict(Totals))
     people: dict[str, Person] = field(default_factory=dict)
-    #: (month of sending, month of coming back) as ``2026-03``: what a month's end cuts apart.
-    refund_months: defaultdict[tuple[str, str], Sum] = field(default_factory=lambda: defaultdict(Sum))
+    #: (month of sending, month of coming back or empty), as ``2026-03``: what a month's end cuts apart.
+    months: defaultdict[tuple[str, str], Sum] = field(default_factory=lambda: defaultdict(Sum))
+    #: Whole hours from sending to opening.
+    claim_hours: defaultdict[int, Sum] = field(default_factory=lambda: defaultdict(Sum))
     #: What WeChat Pay itself says came back; differs from the refunded rows' sum when a part is missing.
     refunded_fen: int = 0
     #: Send or query codes of rows that are not settled well, with the number of rows.
@@ -123,22 +125,19 @@ class Summary:
             self.last_sent_at_s = max(self.last_sent_at_s or entry.last_sent_at_s, entry.last_sent_at_s)
         if found not in DEBITED:
             return
+        closed_s = None if found is Verdict.UNCLAIMED else closed_at_s(entry)
         if sent_s is not None:
             self.days[beijing_day(sent_s)].sent.add(fen)
-        if found is Verdict.UNCLAIMED:
-            return
-        closed_s = closed_at_s(entry)
+            if found is Verdict.CLAIMED and closed_s is not None:
+                self.claim_hours[max(0, int((closed_s - sent_s) // HOUR_S))].add(fen)
+        if found is Verdict.CLAIMED and closed_s is not None:
+            self.days[beijing_day(closed_s)].claimed.add(fen)
         if found is Verdict.REFUNDED:
             self.refunded_fen += entry.refund_amount or fen
-        if closed_s is None:
-            return
-        day = beijing_day(closed_s)
-        if found is Verdict.CLAIMED:
-            self.days[day].claimed.add(fen)
-        else:
-            self.days[day].refunded.add(fen)
-            sent_month = f"{beijing_day(sent_s):%Y-%m}" if sent_s is not None else ""
-            self.refund_months[sent_month, f"{day:%Y-%m}"].add(fen)
+            if closed_s is not None:
+                self.days[beijing_day(closed_s)].refunded.add(fen)
+        back_s = closed_s if found is Verdict.REFUNDED else None
+        self.months[_month(sent_s), _month(back_s)].add(fen)
 
 
 def sent_at_s(entry: Entry) -> float | None:
@@ -153,3 +152,7 @@ def closed_at_s(entry: Entry) -> float | None:
         return moment_s(said)
     except ValueError:
         return entry.settled_at_s
+
+
+def _month(at_s: float | None) -> str:
+    return "" if at_s is None else f"{beijing_day(at_s):%Y-%m}"

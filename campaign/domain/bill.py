@@ -1,0 +1,68 @@
+"""The funds bill (资金账单, R10): every movement of one of the merchant's accounts at WeChat Pay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from campaign.domain.days import beijing_day
+from campaign.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """One movement of money. Equal lines are the same movement, wherever they were read."""
+
+    #: When the account changed, in Unix seconds; not when a packet was opened.
+    billed_at_s: float
+    #: 微信支付业务单号; for packets plausibly ``send_listid`` (R10.1).
+    business_no: str
+    #: 资金流水单号: the movement's own number.
+    flow_id: str
+    business_name: str
+    business_type: str
+    #: 收支类型: 收入 rather than 支出.
+    incoming: bool
+    #: The amount, never negative.
+    fen: int
+    #: What the account held afterwards.
+    balance_fen: int
+    applicant: str
+    #: 备注, its line breaks restored; for people only.
+    note: str
+    #: 业务凭证号; for packets plausibly ``mch_billno`` (R10.1).
+    voucher_no: str
+    #: Where it was read: the file as people know it, and the line as an editor counts it.
+    file: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
+
+    @property
+    def change_fen(self) -> int:
+        """What the movement did to the account."""
+        return self.fen if self.incoming else -self.fen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """One file of movements, read and checked against its own summary."""
+
+    #: As people know it.
+    file: str
+    #: ``Basic`` or ``Operation``; empty where nobody said.
+    account: str = ""
+    lines: tuple[BillLine, ...] = ()
+    #: SHA-1 of the uncompressed file, as WeChat Pay's digest has it (R10.3).
+    sha1: str = ""
+    #: How the lines contradict the bill's own summary; None where they do not.
+    flaw: Text | None = None
+    #: The Beijing days that it is known to cover; empty where only its lines tell.
+    asked_days: frozenset[date] = frozenset()
+
+    @property
+    def days(self) -> frozenset[date]:
+        """The Beijing days whose movements it holds: those asked for, else from its first line to its last."""
+        if self.asked_days or not self.lines:
+            return self.asked_days
+        times = [line.billed_at_s for line in self.lines]
+        first, last = beijing_day(min(times)), beijing_day(max(times))
+        return frozenset(first + timedelta(days=n) for n in range((last - first).days + 1))

@@ -1,0 +1,169 @@
+"""What this user's machine remembers about a merchant at a gateway, outside any ledger.
+
+A folder of its own for each merchant and gateway in the user's state directory: which ledgers there
+are and how far each had come, so that a second, a vanished or a restored one is noticed; and the file
+through which all processes share one pace. It holds no openid and no secret. Losing it loses only
+these warnings: the promise that nobody is paid twice rests on the bill numbers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from campaign.errors import StorageError
+from campaign.ledger import file
+from campaign.text import text
+
+#: Names the folder to use instead of the user's state directory.
+STATE_DIR_VARIABLE: Final = "CAMPAIGN_STATE_DIR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a ledger's path looks beside what is remembered."""
+
+    #: This path was a ledger before.
+    known: bool
+    #: It was, and now there is none: the file was moved or deleted.
+    vanished: bool
+    #: Other ledgers of this merchant and gateway that exist.
+    others: tuple[Path, ...]
+    #: Other ledgers that are remembered and not there any more.
+    lost: tuple[Path, ...]
+
+
+def pace_file(*, merchant: str, gateway: str, kind: str) -> Path:
+    """The file through which every process of this merchant shares one pace for ``kind`` of requests."""
+    return Registry.of(merchant=merchant, gateway=gateway, environ=os.environ).pace_path(kind)
+
+
+class Registry:
+    """The memory of one merchant at one gateway."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, *, merchant: str, gateway: str, environ: Mapping[str, str]) -> Registry:
+        """The user's own registry for this merchant and gateway."""
+        named = environ.get(STATE_DIR_VARIABLE)
+        if named:
+            root = Path(named)
+        else:
+            from platformdirs import user_state_path
+
+            root = user_state_path("campaign", appauthor=False)
+        # Readable, and yet never the same for two gateways or outside the root.
+        plain = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{merchant}-{gateway}")[:60].strip(".")
+        digest = hashlib.blake2b(f"{merchant}\n{gateway}".encode(), digest_size=6).hexdigest()
+        return cls(root / f"{plain}-{digest}")
+
+    def pace_path(self, kind: str) -> Path:
+        """The file through which all requests of one kind to this gateway share one pace."""
+        return self._made() / f"{kind}.pace"
+
+    def standing(self, ledger: Path) -> Standing:
+        """Compare a ledger's path with what is remembered; writes nothing."""
+        path = ledger.resolve()
+        known = {Path(name) for name in self._read()}
+        others = sorted(known - {path})
+        return Standing(
+            known=path in known,
+            vanished=path in known and not file.exists(path),
+            others=tuple(other for other in others if file.exists(other)),
+            lost=tuple(other for other in others if not file.exists(other)),
+        )
+
+    def last_event(self, ledger: Path) -> tuple[int, str] | None:
+        """How far the ledger had come when it was remembered last, as `Ledger.head` says it.
+
+        A ledger that does not have this event (`Ledger.has_event`) was restored from an older copy.
+        """
+        found = self._read().get(str(ledger.resolve()))
+        return None if found is None else (found["seq"], found["digest"])
+
+    def remember(self, ledger: Path, head: tuple[int, str]) -> None:
+        """Remember the ledger and how far it has come (`Ledger.head`)."""
+        with self._locked():
+            ledgers = self._read()
+            ledgers[str(ledger.resolve())] = {"seq": head[0], "digest": head[1]}
+            self._write(ledgers)
+
+    def forget(self, ledger: Path) -> None:
+        """Do not ask about this ledger any more: a person said that it is gone for good."""
+        with self._locked():
+            ledgers = self._read()
+            ledgers.pop(str(ledger.resolve()), None)
+            self._write(ledgers)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        """The remembered ledgers. A damaged file remembers nothing, which costs warnings only."""
+        try:
+            stored = json.loads((self.folder / "ledgers.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise _unusable(self.folder, error) from error
+        except ValueError:
+            return {}
+        return {k: v for k, v in stored.items() if _is_head(v)} if isinstance(stored, dict) else {}
+
+    def _write(self, ledgers: dict[str, dict[str, Any]]) -> None:
+        """Replace the file as a whole, so that a crash leaves the old or the new one."""
+        temporary = self.folder / f"ledgers.{os.getpid()}.tmp"
+        try:
+            temporary.write_text(json.dumps(ledgers, ensure_ascii=False, indent=1), encoding="utf-8")
+            temporary.chmod(0o600)
+            temporary.replace(self.folder / "ledgers.json")
+        except OSError as error:
+            raise _unusable(self.folder, error) from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Two processes do not forget each other's ledgers."""
+        try:
+            descriptor = os.open(self._made() / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unusable(self.folder, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _made(self) -> Path:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(self.folder, error) from error
+        return self.folder
+
+
+def _is_head(value: object) -> bool:
+    return (
+        isinstance(value, dict) and isinstance(value.get("seq"), int) and isinstance(value.get("digest"), str)
+    )
+
+
+def _unusable(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        text(
+            "The folder {folder}, where the pace and the known ledgers are kept, cannot be used: {cause}.",
+            folder=folder,
+            cause=error.strerror or str(error),
+        ),
+        advice=text(
+            "Make it writable for you, or name another folder in the environment variable {variable}; "
+            "every process of this merchant needs the same one.",
+            variable=STATE_DIR_VARIABLE,
+        ),
+    )

@@ -1,0 +1,254 @@
+"""Between domain objects and the ledger's columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from campaign.domain.answer import Outcome, Reach
+from campaign.domain.campaign import Campaign, Halt, HaltReason
+from campaign.domain.entry import Entry, Flag, Tally, Todo
+from campaign.domain.plan import Known, canonical_json
+from campaign.domain.state import Evidence, State
+
+Row = Sequence[Any]
+
+#: Selects, or returns, an `entry` for `entry_of`. No join: RETURNING knows one table only.
+ENTRY_COLUMNS: Final = (
+    "mch_billno, (SELECT name FROM campaign WHERE id = entry.campaign), row_key, issue, sheet, row,"
+    " re_openid, total_amount, (SELECT parameters FROM wording WHERE id = entry.wording), nonce_str, own,"
+    " state, evidence, flag, attempts, refused, not_sent, held, last_outcome, last_reach, err_code, reason,"
+    " todo, due_at_s, not_before_s, first_sent_at_s, last_sent_at_s, not_found_at_s, sending_since_s,"
+    " accepted_at_s, settled_at_s, asked_at_s, status, send_listid, detail_id, rcv_time, refund_time,"
+    " refund_amount"
+)
+KNOWN_COLUMNS: Final = (
+    "mch_billno, row_key, issue, re_openid, total_amount, state, evidence, last_reach, attempts > not_sent,"
+    " (SELECT parameters FROM wording WHERE id = entry.wording), nonce_str, own, sheet, row, unlisted"
+)
+CAMPAIGN_COLUMNS: Final = (
+    "name, title, key_column, created_at_s, cancelled_at_s, ask_first, sheet_file, sheet_digest,"
+    " own_headers, halt"
+)
+
+#: Parameters that differ from row to row; the wording has "" in their place, in this (alphabetical) order.
+_OWN_PARAMETERS: Final = ("mch_billno", "nonce_str", "re_openid", "total_amount")
+_NEVER_SENT: Final = frozenset({State.PLANNED, State.CANCELLED})
+
+#: As `canonical_json`, with an encoder that is made once.
+_encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+# Looked up instead of constructed: an enum's call costs ten times as much, a million times.
+_STATE: Final = {state.value: state for state in State}
+_EVIDENCE: Final = {evidence.value: evidence for evidence in Evidence}
+_FLAG: Final = {flag.value: flag for flag in Flag}
+_TODO: Final = {todo.value: todo for todo in Todo}
+_OUTCOME: Final = {outcome.value: outcome for outcome in Outcome}
+_REACH: Final = {reach.value: reach for reach in Reach}
+
+
+def wording_of(entry: Entry) -> tuple[bytes, str, str]:
+    """What the entry's parameters share with others: (digest, JSON), and its nonce."""
+    parameters = entry.parameters
+    own = _own_parameters(
+        entry.mch_billno, parameters.get("nonce_str", ""), entry.re_openid, entry.total_amount
+    )
+    shared = {name: "" if own.get(name) == value else value for name, value in parameters.items()}
+    wording = canonical_json(shared)
+    return hashlib.blake2b(wording.encode(), digest_size=16).digest(), wording, own["nonce_str"]
+
+
+def entry_of(row: Row) -> Entry:
+    """An `Entry` from `ENTRY_COLUMNS`."""
+    return Entry(
+        mch_billno=row[0],
+        campaign=row[1],
+        row_key=row[2],
+        issue=row[3],
+        sheet=row[4],
+        row=row[5],
+        re_openid=row[6],
+        total_amount=row[7],
+        parameters=_wording(row[8]).mapping(row[0], row[9], row[6], row[7]),
+        own={} if row[10] == "{}" else json.loads(row[10]),
+        state=_STATE[row[11]],
+        evidence=_EVIDENCE.get(row[12]),
+        flag=_FLAG.get(row[13]),
+        tally=Tally(attempts=row[14], refused=row[15], not_sent=row[16], held=row[17]),
+        last_outcome=_OUTCOME.get(row[18]),
+        last_reach=_REACH[row[19]],
+        err_code=row[20],
+        reason=row[21],
+        todo=_TODO.get(row[22]),
+        due_at_s=row[23],
+        not_before_s=row[24] or None,
+        first_sent_at_s=row[25],
+        last_sent_at_s=row[26],
+        not_found_at_s=row[27],
+        sending_since_s=row[28],
+        accepted_at_s=row[29],
+        settled_at_s=row[30],
+        asked_at_s=row[31],
+        status=row[32],
+        send_listid=row[33],
+        detail_id=row[34],
+        rcv_time=row[35],
+        refund_time=row[36],
+        refund_amount=row[37],
+    )
+
+
+def known_of(row: Row) -> Known:
+    """A `Known` from `KNOWN_COLUMNS`."""
+    state = _STATE[row[5]]
+    return Known(
+        mch_billno=row[0],
+        row_key=row[1],
+        issue=row[2],
+        re_openid=row[3],
+        total_amount=row[4],
+        state=state,
+        evidence=_EVIDENCE.get(row[6]),
+        last_reach=_REACH[row[7]],
+        # In doubt without an attempt: another ledger, now lost, may have sent it.
+        sent=bool(row[8]) or state not in _NEVER_SENT,
+        parameters=_wording(row[9]).text(row[0], row[10], row[3], row[4]),
+        own=row[11],
+        sheet=row[12],
+        row=row[13],
+        unlisted=bool(row[14]),
+    )
+
+
+def campaign_of(row: Row) -> Campaign:
+    """A `Campaign` from `CAMPAIGN_COLUMNS`."""
+    return Campaign(
+        name=row[0],
+        title=row[1],
+        key_column=row[2],
+        created_at_s=row[3],
+        cancelled_at_s=row[4],
+        ask_first=bool(row[5]),
+        sheet_file=row[6],
+        sheet_digest=row[7],
+        own_headers=tuple(json.loads(row[8])),
+        halt=None if row[9] is None else _halt(json.loads(row[9])),
+    )
+
+
+def halt_json(halt: Halt) -> str:
+    """The text under which a halt is stored."""
+    return canonical_json(
+        {
+            "reason": halt.reason,
+            "err_code": halt.err_code,
+            "until_s": halt.until_s,
+            "missing_fen": halt.missing_fen,
+        }
+    )
+
+
+def _halt(stored: dict[str, Any]) -> Halt:
+    return Halt(
+        reason=HaltReason(stored["reason"]),
+        err_code=stored["err_code"],
+        until_s=stored["until_s"],
+        missing_fen=stored["missing_fen"],
+    )
+
+
+def _own_parameters(mch_billno: str, nonce_str: str, re_openid: str, total_amount: int) -> dict[str, str]:
+    return {
+        "mch_billno": mch_billno,
+        "nonce_str": nonce_str,
+        "re_openid": re_openid,
+        "total_amount": str(total_amount),
+    }
+
+
+class _Wording:
+    """The parameters that many entries share, ready to be completed with an entry's own."""
+
+    def __init__(self, stored: str) -> None:
+        self._shared: dict[str, str] = json.loads(stored)
+        self._holes = [name for name in _OWN_PARAMETERS if self._shared.get(name) == ""]
+        # In JSON a quote inside a value is escaped, so the pattern can only be the member itself.
+        self._pieces, rest = [], stored
+        for name in self._holes:
+            before, _, rest = rest.partition(f'"{name}":""')
+            self._pieces.append(f'{before}"{name}":')
+        self._rest = rest
+
+    def mapping(self, mch_billno: str, nonce_str: str, re_openid: str, total_amount: int) -> dict[str, str]:
+        """All parameters of one entry."""
+        own = _own_parameters(mch_billno, nonce_str, re_openid, total_amount)
+        return self._shared | {name: own[name] for name in self._holes}
+
+    def text(self, mch_billno: str, nonce_str: str, re_openid: str, total_amount: int) -> str:
+        """`canonical_json` of `mapping`, without building it."""
+        own = _own_parameters(mch_billno, nonce_str, re_openid, total_amount)
+        values = (json.dumps(own[name], ensure_ascii=False) for name in self._holes)
+        return "".join(p + v for p, v in zip(self._pieces, values, strict=True)) + self._rest
+
+
+@lru_cache(maxsize=256)
+def _wording(stored: str) -> _Wording:
+    return _Wording(stored)
+
+
+# Answers are kept as they came. They resemble each other, so a preset dictionary makes 60 bytes of 550,
+# in 5 µs; without it 240 bytes cost 40 µs. The dictionary is frozen: it is needed to read them again.
+
+_DEFLATED: Final = b"\x01"
+_PLAIN: Final = b"\x00"
+_WINDOW_BITS: Final = -12
+_TYPICAL: Final = (
+    "<hblist>\n<hbinfo>\n<openid><![CDATA[o]]></openid>\n<amount></amount>\n<rcv_time><![CDATA[20-- ::]]>"
+    "</rcv_time>\n</hbinfo>\n</hblist>\n<refund_time><![CDATA[20]]></refund_time>\n<refund_amount></refund_amount>"
+    "<reason><![CDATA[]]></reason>\n<status><![CDATA[FAILED]]></status><![CDATA[RFUND_ING]]><![CDATA[REFUND]]>"
+    "<![CDATA[SENDING]]><![CDATA[SYSTEMERROR]]><![CDATA[PROCESSING]]><![CDATA[NOT_FOUND]]><![CDATA[NOTENOUGH]]>"
+    "<![CDATA[帐号余额不足，请到商户平台充值后再重试]]><![CDATA[FAIL]]>"
+    "<xml>\n<return_code><![CDATA[SUCCESS]]></return_code>\n<return_msg><![CDATA[OK]]></return_msg>\n"
+    "<result_code><![CDATA[SUCCESS]]></result_code>\n<err_code><![CDATA[SUCCESS]]></err_code>\n"
+    "<err_code_des><![CDATA[OK]]></err_code_des>\n<mch_billno><![CDATA[1]]></mch_billno>\n"
+    "<mch_id><![CDATA[1]]></mch_id>\n<detail_id><![CDATA[100004170120]]></detail_id>\n"
+    "<status><![CDATA[RECEIVED]]></status>\n<status><![CDATA[SENT]]></status>\n"
+    "<send_type><![CDATA[API]]></send_type>\n<hb_type><![CDATA[NORMAL]]></hb_type>\n"
+    "<total_num>1</total_num>\n<total_amount>1</total_amount>\n<send_time><![CDATA[20-- ::]]></send_time>\n"
+    "<xml>\n<return_code><![CDATA[SUCCESS]]></return_code>\n<return_msg><![CDATA[发放成功]]></return_msg>\n"
+    "<result_code><![CDATA[SUCCESS]]></result_code>\n<err_code><![CDATA[SUCCESS]]></err_code>\n"
+    "<err_code_des><![CDATA[发放成功]]></err_code_des>\n<mch_billno><![CDATA[1]]></mch_billno>\n"
+    "<mch_id><![CDATA[1]]></mch_id>\n<wxappid><![CDATA[wx]]></wxappid>\n<re_openid><![CDATA[o]]></re_openid>\n"
+    "<total_amount>1</total_amount>\n<send_listid><![CDATA[100004170120]]></send_listid>\n</xml>"
+).encode()
+
+
+def packed(raw: bytes) -> bytes:
+    """An answer's body for storing; empty stays empty."""
+    if not raw:
+        return b""
+    deflate = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, 5, zlib.Z_DEFAULT_STRATEGY, _TYPICAL)
+    small = deflate.compress(raw) + deflate.flush()
+    return _DEFLATED + small if len(small) < len(raw) else _PLAIN + raw
+
+
+def unpacked(stored: bytes) -> bytes:
+    """An answer's body as it came."""
+    if stored[:1] != _DEFLATED:
+        return stored[1:]
+    inflate = zlib.decompressobj(_WINDOW_BITS, zdict=_TYPICAL)
+    return inflate.decompress(stored[1:]) + inflate.flush()
+
+
+def event_digest(before: bytes, *parts: str | float | None) -> bytes:
+    """The link of the event chain: BLAKE2b over the digest before it and this event's canonical form."""
+    return hashlib.blake2b(before + _encode(parts).encode(), digest_size=16).digest()
+
+
+def detail_json(detail: Mapping[str, object]) -> str:
+    """An event's facts as text."""
+    return _encode(detail) if detail else "{}"

@@ -1,0 +1,1 @@
+"""What the commands do: plan, send, reconcile and report, one public function each."""

@@ -1,0 +1,263 @@
+"""Give every row of a sheet its entry and its number, or refuse the sheet as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from campaign.domain.campaign import Campaign
+from campaign.domain.days import beijing_day
+from campaign.domain.mask import mask_openid
+from campaign.domain.money import yuan_grouped, yuan_text
+from campaign.domain.order import PacketDefaults, PacketOrder
+from campaign.domain.overlap import COMPARED_S, Overlap, is_another_list, overlap
+from campaign.domain.packet import Sender
+from campaign.domain.plan import Clash, Conflicting, Draft, draft_plan
+from campaign.domain.state import State
+from campaign.errors import Conflict, KeyChanged, PlanConflict, SameListAgain
+from campaign.ledger.store import Ledger
+from campaign.text import Text, text
+
+#: So many conflicts are told one by one; the rest is counted.
+_TOLD: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetFacts:
+    """What the ledger remembers of a sheet beside its rows."""
+
+    file: str
+    #: SHA-256 of the file's bytes, hexadecimal.
+    digest: str
+    key_column: str
+    own_headers: tuple[str, ...] = ()
+    #: The sheet shows a part of the campaign on purpose.
+    partial: bool = False
+
+
+def draft(
+    ledger: Ledger,
+    orders: Sequence[PacketOrder],
+    *,
+    campaign: str,
+    sheet: SheetFacts,
+    sender: Sender,
+    defaults: PacketDefaults,
+) -> Draft:
+    """Compare the sheet with the ledger; writes nothing, so it can be shown before anybody agrees.
+
+    Raises:
+        PlanConflict: a row that was sent now has another openid, amount or text.
+        KeyChanged: people would get a second number under another key.
+    """
+    known = ledger.campaign(campaign)
+    result = draft_plan(
+        orders,
+        ledger.known(campaign) if known else (),
+        campaign=campaign,
+        mch_id=sender.mch_id,
+        sender=sender,
+        defaults=defaults,
+        key_column=sheet.key_column,
+        known_key_column=known.key_column if known else None,
+        partial=sheet.partial,
+    )
+    if result.conflicts:
+        raise _conflict(campaign, result.conflicts)
+    return result
+
+
+def plan(ledger: Ledger, drafted: Draft, *, sheet: SheetFacts, title: str, now_s: float) -> None:
+    """Write a draft into the ledger in one transaction; from here on every number is remembered."""
+    with ledger.atomic():
+        known = ledger.campaign(drafted.campaign)
+        tied = sheet.partial and known is not None
+        record = known or Campaign(
+            name=drafted.campaign, title=title, key_column=sheet.key_column, created_at_s=now_s
+        )
+        ledger.save_campaign(
+            replace(
+                record,
+                title=title or record.title,
+                sheet_file=record.sheet_file if tied else sheet.file,
+                sheet_digest=record.sheet_digest if tied else sheet.digest,
+                own_headers=record.own_headers if tied else sheet.own_headers,
+            ),
+            now_s,
+        )
+        ledger.add_entries(drafted.entries(), now_s)
+        for entry in drafted.revisions():
+            ledger.revise(entry, now_s, "the sheet or the settings changed before anything was stored")
+        ledger.list_entries(drafted.unlisted, now_s, listed=False)
+        ledger.list_entries(drafted.relisted, now_s, listed=True)
+
+
+def refuse_same_list(
+    ledgers: Iterable[Ledger],
+    drafted: Draft,
+    *,
+    sheet: SheetFacts,
+    also_pays: Collection[str],
+    now_s: float,
+) -> list[Overlap]:
+    """Compare what would be planned with the merchant's other campaigns of the last 30 days.
+
+    Returns:
+        overlaps too small to refuse, which a person has to agree to.
+
+    Raises:
+        SameListAgain: this list, or most of it, is paid by another campaign; or the sheet is another
+            list than the one its own campaign has recorded.
+    """
+    orders = [order for _, order in drafted.new]
+    found: list[Overlap] = []
+    for ledger in ledgers:
+        for other in ledger.campaigns():
+            if other.name == drafted.campaign:
+                _refuse_another_list(ledger, drafted, sheet)
+            elif orders and other.name not in also_pays:
+                paid = ledger.paid_pairs(other.name, since_s=now_s - COMPARED_S)
+                common = overlap(orders, other.name, paid, same_file=other.sheet_digest == sheet.digest)
+                if common.is_same_list:
+                    raise _same_list(common)
+                if common.rows:
+                    found.append(common)
+    return found
+
+
+def _same_list(common: Overlap) -> SameListAgain:
+    return SameListAgain(
+        text(
+            "{rows} of the {all} rows to be paid, {yuan} yuan, have the same openid and amount in the campaign "
+            "{campaign}. Nothing was sent.",
+            rows=common.rows,
+            all=common.of_rows,
+            yuan=yuan_grouped(common.fen),
+            campaign=common.campaign,
+        ),
+        advice=text(
+            "If this is a copy of that list, run that campaign again instead: `campaign run SHEET --name "
+            "{campaign}`. If these people are to be paid once more on purpose, add --also-pays {campaign}.",
+            campaign=common.campaign,
+        ),
+    )
+
+
+def _refuse_another_list(ledger: Ledger, drafted: Draft, sheet: SheetFacts) -> None:
+    totals = ledger.totals(drafted.campaign)
+    rows = sum(count for count, _ in totals.values())
+    finished = not totals.get(State.PLANNED, (0, 0))[0]
+    if sheet.partial or not is_another_list(drafted, known_rows=rows, finished=finished):
+        return
+    known = ledger.campaign(drafted.campaign)
+    assert known is not None
+    raise SameListAgain(
+        text(
+            "The campaign {campaign} has {rows} rows, planned on {date}, and this sheet lacks {missing} of them "
+            "and brings {new} new ones: it looks like another list under the same name. Rows that were sent "
+            "will not be sent again. Nothing was sent.",
+            campaign=drafted.campaign,
+            rows=rows,
+            date=beijing_day(known.created_at_s).isoformat(),
+            missing=drafted.missing,
+            new=len(drafted.new),
+        ),
+        advice=text(
+            "If it is another list, give it a name of its own with --name. If it is the same one, put the missing "
+            "rows back; to stop paying for good what was not sent yet, use `campaign cancel {campaign}`.",
+            campaign=drafted.campaign,
+        ),
+    )
+
+
+def _conflict(campaign: str, conflicts: Sequence[Conflicting]) -> Conflict:
+    lines: list[Text] = [_told(c) for c in conflicts[:_TOLD]]
+    kind: type[Conflict] = (
+        KeyChanged if conflicts[0].clash in (Clash.KEY_COLUMN, Clash.OTHER_KEY) else PlanConflict
+    )
+    message = text(
+        "The sheet disagrees with what campaign {campaign} has recorded; nothing was sent. {first}",
+        campaign=campaign,
+        first=lines[0],
+    )
+    for line in lines[1:]:
+        message = text("{before}\n{line}", before=message, line=line)
+    if len(conflicts) > _TOLD:
+        message = text("{before}\n… and {more} more.", before=message, more=len(conflicts) - _TOLD)
+    return kind(message, advice=_ADVICE[conflicts[0].clash])
+
+
+def _told(conflict: Conflicting) -> Text:
+    order = conflict.order
+    where = (
+        text("{sheet}, row {row}", sheet=order.source.sheet, row=order.source.row)
+        if order
+        else text("row {row} as recorded", row=conflict.row)
+    )
+    was, now = _shown(conflict.field, conflict.was), _shown(conflict.field, conflict.now)
+    match conflict.clash:
+        case Clash.EDITED:
+            return text(
+                "{where}: {field} was {was} when it was sent, and is {now} now.",
+                where=where,
+                field=conflict.field,
+                was=was,
+                now=now,
+            )
+        case Clash.KEY_COLUMN:
+            return text(
+                "The rows were told apart by {was}, and now would be by {now}, so people would get new numbers.",
+                was=conflict.was,
+                now=conflict.now,
+            )
+        case Clash.OTHER_KEY:
+            return text(
+                "{where}: {openid} has an entry in this campaign already, under the key {was} "
+                "(row {row} at the time); under {now} they would be paid again.",
+                where=where,
+                openid=mask_openid(order.re_openid if order else ""),
+                was=was,
+                now=now,
+                row=conflict.row,
+            )
+        case Clash.REORDERED:
+            return text(
+                "{where}: {openid} had {was} rows when one of them was sent, and has {now} now, or in another order.",
+                where=where,
+                openid=mask_openid(order.re_openid if order else ""),
+                was=conflict.was,
+                now=conflict.now,
+            )
+        case Clash.NOT_DEAD:
+            return text(
+                "{where}: a second number is asked for, but the first one, {was}, is {now} and not proven dead.",
+                where=where,
+                was=conflict.was,
+                now=conflict.now,
+            )
+
+
+def _shown(field: str, value: str) -> str:
+    if field == "total_amount":
+        return f"{yuan_text(int(value))} ({value} fen)"
+    if field == "re_openid":
+        return mask_openid(value)
+    return repr(value)
+
+
+_ADVICE = {
+    Clash.EDITED: text(
+        "Undo the change in these cells and run again. To pay somebody more, add a row with its own id."
+    ),
+    Clash.KEY_COLUMN: text(
+        "Restore the id column as it was when the campaign was first run. A new list needs a new --name."
+    ),
+    Clash.OTHER_KEY: text(
+        "Restore the id or openid of that row as it was. Somebody who is to get a second packet needs a row "
+        "of their own in a campaign with an id column."
+    ),
+    Clash.REORDERED: text(
+        "Put that person's rows back as they were, new ones below them; or use an id column to tell rows apart."
+    ),
+    Clash.NOT_DEAD: text("Run `campaign reissue` again; it asks WeChat Pay about every number first."),
+}

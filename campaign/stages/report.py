@@ -1,0 +1,180 @@
+"""Write what finance takes away, in one pass over the ledger; and compare it with the ledger later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from campaign import __version__
+from campaign.domain.summary import Summary
+from campaign.errors import UsageError
+from campaign.ledger.records import EventKind
+from campaign.ledger.store import Ledger
+from campaign.ports import Clock
+from campaign.report.files import file_stem, new_file, refuse_existing
+from campaign.report.lines import Facts, Format, Say, line_of
+from campaign.report.seal import Digest, Seal
+from campaign.report.table import CsvReport, JsonReport
+from campaign.report.verify import Difference, first_difference, first_row_difference, read_seal
+from campaign.text import text
+from campaign.wechat.answers import explain
+
+FORMATS: Final = ("xlsx", "html", "csv", "json")
+
+
+def write_report(
+    ledger: Ledger,
+    campaign_name: str,
+    *,
+    out: Path,
+    say: Say,
+    gateway: str,
+    merchant: str,
+    clock: Clock,
+    force: bool = False,
+    formats: Sequence[str] = FORMATS,
+    lang: str = "en",
+    unmask: bool = False,
+) -> list[Path]:
+    """Write the campaign's report in each format, all of them from the same reading of the ledger.
+
+    Args:
+        out: the folder.
+        formats: some of `FORMATS`.
+        unmask: full openids in JSON and on the page, too; the workbook and CSV always have them.
+
+    Raises:
+        UsageError: no such campaign, or a file is there already and ``force`` is not set.
+        StorageError: a file could not be written; earlier reports are as they were.
+    """
+    campaign = ledger.campaign(campaign_name)
+    if campaign is None:
+        raise UsageError(
+            text("the ledger knows no campaign {campaign}", campaign=campaign_name),
+            advice=text("`campaign status` lists the campaigns."),
+        )
+    facts = Facts(
+        campaign=campaign,
+        merchant=merchant,
+        gateway=gateway,
+        made_at_s=clock.now_s(),
+        lang=lang,
+        unmask=unmask,
+        head=ledger.head(),
+    )
+    paths = {name: out / f"{file_stem(campaign.name)}-report.{name}" for name in formats}
+    if not force:
+        refuse_existing(list(paths.values()))
+    _write(ledger, facts, paths, say=say)
+    return list(paths.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What `verify_report` found."""
+
+    seal: Seal
+    #: False: the event that the report names is not in this ledger, so one of the two was altered or is older.
+    in_chain: bool
+    #: Rows that had news since; of these only number, openid and amount were compared.
+    moved: int
+    #: Made by another version of this program, whose sentences may differ: only rows were compared.
+    other_version: bool
+    difference: Difference | None
+
+    @property
+    def good(self) -> bool:
+        """Whether the report fits the ledger."""
+        return self.in_chain and self.difference is None
+
+
+def verify_report(
+    ledger: Ledger, path: Path, *, say_in: Callable[[str], Say], gateway: str, merchant: str
+) -> Verified:
+    """Make the report again as it was sealed, and compare the two to the last cell.
+
+    Where the ledger has moved on since, rows with news are compared by what no news changes.
+
+    Args:
+        say_in: gives the sentences of a language.
+
+    Raises:
+        UsageError: the file carries no seal, or another merchant's or gateway's.
+    """
+    seal = read_seal(path)
+    campaign = ledger.campaign(seal.campaign)
+    if campaign is None or (seal.merchant, seal.gateway) != (merchant, gateway):
+        raise UsageError(
+            text(
+                "{file} is about campaign {campaign} of merchant {merchant} at {gateway}, which this ledger "
+                "does not keep",
+                file=str(path),
+                campaign=seal.campaign,
+                merchant=seal.merchant,
+                gateway=seal.gateway,
+            ),
+            advice=text("Name the settings of that ledger with --config."),
+        )
+    other_version = seal.version != __version__
+    if not ledger.has_event(seal.event, seal.event_digest):
+        return Verified(seal, False, 0, other_version, None)
+    news = [e for e in ledger.events(campaign=campaign.name) if e.seq > seal.event]
+    moved = {e.mch_billno for e in news if e.mch_billno}
+    facts = Facts(
+        campaign=campaign,
+        merchant=seal.merchant,
+        gateway=seal.gateway,
+        made_at_s=seal.made_at_s,
+        lang=seal.lang,
+        unmask=seal.unmask,
+        head=(seal.event, seal.event_digest),
+    )
+    with TemporaryDirectory() as folder:
+        again = Path(folder, f"again{path.suffix.lower()}")
+        _write(ledger, facts, {path.suffix.lower()[1:]: again}, say=say_in(seal.lang))
+        if news or other_version:
+            rewritten = {e.mch_billno for e in news if e.kind in (EventKind.REVISED, EventKind.CORRECTED)}
+            difference = first_row_difference(path, again, moved=moved, rewritten=rewritten)
+        else:
+            difference = first_difference(path, again)
+    return Verified(seal, True, len(moved), other_version, difference)
+
+
+def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say) -> None:
+    with ExitStack() as open_files:
+        sinks = []
+        for name, path in paths.items():
+            sink = _sink(name, open_files.enter_context(new_file(path)), facts, say=say)
+            open_files.callback(sink.close)
+            sinks.append(sink)
+        summary, digest = Summary(), Digest(facts)
+        for entry in ledger.entries(facts.campaign.name):
+            summary.add(entry)
+            line = line_of(entry, now_s=facts.made_at_s, explain=explain)
+            digest.add(line)
+            for sink in sinks:
+                sink.add(line)
+        for sink in sinks:
+            sink.finish(summary, digest.hexdigest())
+
+
+def _sink(name: str, path: Path, facts: Facts, *, say: Say) -> Format:
+    match name:
+        case "xlsx":
+            from campaign.report.workbook import WorkbookReport
+
+            return WorkbookReport(path, facts, say=say, explain=explain)
+        case "html":
+            from campaign.report.page import PageReport
+
+            return PageReport(path, facts, say=say, explain=explain)
+        case "csv":
+            return CsvReport(path, facts, say=say)
+        case "json":
+            return JsonReport(path, facts, say=say)
+        case _:
+            raise ValueError(name)

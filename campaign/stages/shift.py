@@ -1,0 +1,429 @@
+"""One process at work on one campaign: what `send` and `reconcile` both do.
+
+A turn begins sends, asks questions and books what came back until nothing is left to do at this
+moment. The intent of every request is durable before it leaves, results share a commit with the next
+intents, and everything that a crash can leave behind is an entry in doubt that the next turn asks about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_exponential
+
+from campaign.domain.answer import Outcome, QueryAnswer, Reach, SendAnswer, Status
+from campaign.domain.breaker import Breaker, BreakerPolicy
+from campaign.domain.campaign import Halt, HaltReason
+from campaign.domain.days import next_day_start_s
+from campaign.domain.decision import (
+    Policy,
+    after_no_answer,
+    after_query,
+    after_send,
+    backoff_s,
+)
+from campaign.domain.entry import Entry, Flag, Todo
+from campaign.domain.limits import Cap, Limits
+from campaign.domain.state import State
+from campaign.errors import GatewayError, NotSent
+from campaign.ledger.store import Ledger, QueryResult, SendResult
+from campaign.ports import Clock, Gateway, Pacer
+from campaign.stages.crew import Crew
+
+#: A begun request leaves within about so long, so its day and its turn are those of its commit.
+_BEGIN_AHEAD_S: Final = 5.0
+#: A claim on an entry that is being sent; another process leaves it alone for so long.
+_LEASE_S: Final = 300.0
+#: So many requests in a row that never left mean that the gateway cannot be reached.
+_UNREACHABLE_AFTER: Final = 5
+#: One question is put so often before it counts as failed.
+_QUESTION_TRIES: Final = 3
+#: After these the gateway would not answer questions either.
+_NO_QUESTIONS: Final = frozenset({HaltReason.SETTINGS, HaltReason.UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A send request has been carried out."""
+
+    entry: Entry
+    answer: SendAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question has been carried out; ``reached`` tells whether anything answered at all."""
+
+    entry: Entry
+    asked_at_s: float
+    answer: QueryAnswer
+    reached: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What a stage works with: the real things, or a test's."""
+
+    ledger: Ledger
+    gateway: Gateway
+    send_pacer: Pacer
+    query_pacer: Pacer
+    clock: Clock
+    crew: Crew[Sent | Asked]
+    policy: Policy
+    limits: Limits
+    breaker: BreakerPolicy
+    sends_per_second: float
+    #: Who we are, as a claim on an entry says it.
+    owner: str
+    #: Whether somebody asked us to stop (Ctrl-C, SIGTERM).
+    stopped: Callable[[], bool] = lambda: False
+    #: Called after every commit.
+    progress: Callable[[], None] = lambda: None
+
+
+@dataclass(slots=True, kw_only=True)
+class Shift:
+    """The work of one process on one campaign, from its command to its halt."""
+
+    desk: Desk
+    campaign: str
+    #: Whether planned entries are sent, due repeats sent, accepted packets asked about.
+    first_sends: bool
+    repeats: bool
+    polls: bool
+    #: The ledger may be behind the truth: ask about every planned number before it is sent.
+    ask_first: bool = False
+    halt: Halt | None = None
+    requests: int = 0
+    questions: int = 0
+    _started_s: float = 0.0
+    _window: int = 1
+    _unreached: int = 0
+    _quiet_until_s: float = 0.0
+    _mismatches: int = 0
+    _held_by_doubt: bool = False
+    _asking: set[str] = field(default_factory=set)
+    #: Questions whose answer changed nothing (the clock was set back, another process was faster), with the
+    #: moment at which they were due: they are not put again at once.
+    _unmoved: dict[str, float | None] = field(default_factory=dict)
+    _breaker: Breaker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started_s = self.desk.clock.now_s()
+        self._breaker = Breaker(self.desk.breaker)
+
+    def turn(self) -> float | None:
+        """Do all that is due now; return when the next thing is due, None when nothing is or we halted.
+
+        Raises:
+            StorageError: the ledger could not be written. What was in flight is in doubt, as always.
+        """
+        desk = self.desk
+        self._held_by_doubt = False
+        while True:
+            done = desk.crew.finished()
+            with desk.ledger.atomic():
+                self._book(done)
+                begun = self._begin()
+                self._suspect()
+            if done or begun:
+                desk.progress()
+            for entry in begun:
+                desk.crew.start(_job(self._send, entry))
+            for entry in self._due_questions():
+                self._asking.add(entry.mch_billno)
+                self.questions += 1
+                desk.crew.start(_job(self._ask, entry))
+            if not desk.crew.running:
+                return self._next_due_s()
+
+    # What comes back
+
+    def _book(self, done: list[Sent | Asked]) -> None:
+        now_s = self.desk.clock.now_s()
+        sent = [self._judged_send(result, now_s) for result in done if isinstance(result, Sent)]
+        asked = [self._judged_question(result, now_s) for result in done if isinstance(result, Asked)]
+        if sent:
+            self.desk.ledger.end_sends(sent, now_s)
+        if asked:
+            moved = {entry.mch_billno for entry in self.desk.ledger.end_queries(asked, now_s)}
+            asked_about = {result.entry.mch_billno: result.entry.due_at_s for result in asked}
+            self._asking -= asked_about.keys()
+            self._unmoved |= {number: due_s for number, due_s in asked_about.items() if number not in moved}
+        for result in done:
+            if isinstance(result, Sent):
+                self._react_to_send(result, now_s)
+            else:
+                self._react_to_question(result)
+
+    def _judged_send(self, result: Sent, now_s: float) -> SendResult:
+        entry, answer = result.entry, result.answer
+        counted = replace(
+            entry,
+            tally=entry.tally.with_answer(answer),
+            last_outcome=answer.outcome,
+            last_reach=answer.reach,
+        )
+        step = after_send(answer.outcome, counted, now_s=now_s, policy=self.desk.policy)
+        return SendResult(entry=entry, answer=answer, step=step)
+
+    def _judged_question(self, result: Asked, now_s: float) -> QueryResult:
+        entry, answer = result.entry, result.answer
+        if answer.status is None:
+            step = after_no_answer(entry, now_s=now_s)
+        else:
+            step = after_query(
+                answer.status,
+                entry,
+                reason=answer.reason,
+                now_s=now_s,
+                run_started_s=self._started_s,
+                policy=self.desk.policy,
+            )
+            flag = _discrepancy(entry, answer)
+            step = replace(step, flag=flag) if flag else step
+        return QueryResult(entry=entry, asked_at_s=result.asked_at_s, answer=answer, step=step)
+
+    def _react_to_send(self, result: Sent, now_s: float) -> None:
+        """What one answer means for everybody (R5.1, last column)."""
+        answer = result.answer
+        if answer.outcome is Outcome.NOT_SENT:
+            if not self.desk.stopped():
+                self._unreached += 1
+                self._quiet_until_s = now_s + backoff_s(self._unreached)
+                self._window = 1
+                if self._unreached >= _UNREACHABLE_AFTER:
+                    self._stop(Halt(reason=HaltReason.UNREACHABLE))
+            return
+        self._unreached = 0
+        if answer.outcome is Outcome.ACCEPTED:
+            self._window = min(self._window * 2, self._window_max)
+        elif answer.outcome is Outcome.THROTTLED:
+            self.desk.send_pacer.slow_down()
+        if answer.reach is Reach.PERSON:
+            self.desk.ledger.defer_person(
+                self.campaign, result.entry.re_openid, next_day_start_s(now_s), now_s
+            )
+        elif answer.reach is Reach.PAUSE:
+            balance = answer.err_code == "NOTENOUGH"
+            self._stop(
+                Halt(
+                    reason=HaltReason.BALANCE if balance else HaltReason.MERCHANT_LIMIT,
+                    err_code=answer.err_code,
+                    until_s=None if balance else next_day_start_s(now_s),
+                    missing_fen=self._unpaid_fen(),
+                )
+            )
+        elif answer.reach is Reach.ABORT:
+            self._stop(Halt(reason=HaltReason.SETTINGS, err_code=answer.err_code))
+        elif answer.reach is Reach.SECOND:
+            self._mismatches += 1
+            if self._mismatches > 1:
+                self._stop(Halt(reason=HaltReason.MISMATCH, err_code=answer.err_code))
+        if self._breaker.note(answer.outcome, answer.reach):
+            self._stop(Halt(reason=HaltReason.BREAKER, err_code=answer.err_code))
+
+    def _react_to_question(self, result: Asked) -> None:
+        answer = result.answer
+        if not result.reached:
+            self._unreached += 1
+            if self._unreached >= _UNREACHABLE_AFTER:
+                self._stop(Halt(reason=HaltReason.UNREACHABLE))
+            return
+        self._unreached = 0
+        if answer.reach is Reach.PACE:
+            self.desk.query_pacer.slow_down()
+        elif answer.reach is Reach.ABORT:
+            self._stop(Halt(reason=HaltReason.SETTINGS, err_code=answer.err_code))
+
+    def _stop(self, halt: Halt) -> None:
+        """The first reason is the one to act on."""
+        self.halt = self.halt or halt
+
+    # What goes out
+
+    @property
+    def _window_max(self) -> int:
+        """How many requests may be begun together: twice the hands, but only what leaves soon."""
+        soon = math.ceil(self.desk.sends_per_second * _BEGIN_AHEAD_S)
+        return max(1, min(2 * self.desk.crew.size, soon))
+
+    def _begin(self) -> list[Entry]:
+        """Record the intent to send what may be sent now; the commit is the caller's."""
+        desk = self.desk
+        begun: list[Entry] = []
+        while self._may_send():
+            room = min(self._window, self._breaker.headroom_or(self._window)) - desk.crew.running - len(begun)
+            if room <= 0:
+                break
+            candidates = self._candidates(room)
+            if not candidates:
+                break
+            result = desk.ledger.begin_sends(
+                candidates, limits=desk.limits, now_s=desk.clock.now_s(), owner=desk.owner, lease_s=_LEASE_S
+            )
+            begun.extend(result.entries)
+            if not self._go_on_after(result.held) or not (result.entries or result.held):
+                break
+        self.requests += len(begun)
+        return begun
+
+    def _may_send(self) -> bool:
+        return (
+            self.halt is None and not self.desk.stopped() and self.desk.clock.now_s() >= self._quiet_until_s
+        )
+
+    def _candidates(self, room: int) -> list[Entry]:
+        """Due repeats first, since their money is in doubt; then the next planned rows."""
+        desk, now_s = self.desk, self.desk.clock.now_s()
+        entries: list[Entry] = []
+        if self.repeats:
+            entries = desk.ledger.due(campaign=self.campaign, now_s=now_s, todo=Todo.REPEAT, limit=room)
+        if self.first_sends and not self.ask_first and len(entries) < room:
+            entries += desk.ledger.sendable(self.campaign, now_s=now_s, limit=room - len(entries))
+        return entries
+
+    def _suspect(self) -> None:
+        """Put the next planned numbers in doubt, so that they are asked about and sent only if NOT_FOUND."""
+        desk = self.desk
+        if not (self.ask_first and self.first_sends and self._may_send()):
+            return
+        now_s = desk.clock.now_s()
+        room = 2 * desk.crew.size - desk.crew.running
+        if room > 0:
+            suspects = desk.ledger.sendable(self.campaign, now_s=now_s, limit=room)
+            self._go_on_after(desk.ledger.suspect(suspects, limits=desk.limits, now_s=now_s).held)
+
+    def _go_on_after(self, held: tuple[tuple[Entry, Cap], ...]) -> bool:
+        """Act on the caps that held entries back; False when there is nothing more to begin now."""
+        now_s = self.desk.clock.now_s()
+        for _, cap in held:
+            match cap:
+                case Cap.PERSON_DAY:
+                    continue  # the ledger has put it off to the next day; others go on
+                case Cap.IN_DOUBT:
+                    self._held_by_doubt = True
+                    return False
+                case Cap.CAMPAIGN:
+                    self._stop(Halt(reason=HaltReason.CAMPAIGN_LIMIT, missing_fen=self._unpaid_fen()))
+                case Cap.MERCHANT_DAY:
+                    self._stop(Halt(reason=HaltReason.MERCHANT_LIMIT, until_s=next_day_start_s(now_s)))
+        return True
+
+    def _due_questions(self) -> list[Entry]:
+        """Doubts, and with ``polls`` also accepted packets, whose time has come."""
+        desk = self.desk
+        if desk.stopped() or (self.halt and self.halt.reason in _NO_QUESTIONS):
+            return []
+        room = 2 * desk.crew.size - desk.crew.running
+        if room <= 0:
+            return []
+        states = (
+            (State.IN_DOUBT, State.PARKED, State.ACCEPTED) if self.polls else (State.IN_DOUBT, State.PARKED)
+        )
+        due = desk.ledger.due(
+            campaign=self.campaign,
+            now_s=desk.clock.now_s(),
+            todo=Todo.ASK,
+            states=states,
+            limit=room + len(self._asking),
+        )
+        return [
+            entry
+            for entry in due
+            if entry.mch_billno not in self._asking
+            and self._unmoved.get(entry.mch_billno, math.inf) != entry.due_at_s
+        ][:room]
+
+    def _send(self, entry: Entry) -> Sent:
+        desk = self.desk
+        if not desk.stopped():
+            desk.send_pacer.acquire()
+        if desk.stopped():
+            return Sent(entry=entry, answer=SendAnswer(outcome=Outcome.NOT_SENT))
+        try:
+            return Sent(entry=entry, answer=desk.gateway.send_redpack(entry.parameters))
+        except NotSent as error:
+            answer = SendAnswer(outcome=Outcome.NOT_SENT, err_code_des=str(error))
+        except GatewayError as error:
+            answer = SendAnswer(outcome=Outcome.UNKNOWN, reach=Reach.BREAKER, err_code_des=str(error))
+        return Sent(entry=entry, answer=answer)
+
+    def _ask(self, entry: Entry) -> Asked:
+        return ask(self.desk, entry)
+
+    # What is left
+
+    def _unpaid_fen(self) -> int:
+        """What the campaign still has to send, in fen: how much money has to be there."""
+        totals = self.desk.ledger.totals(self.campaign)
+        return sum(totals.get(s, (0, 0))[1] for s in (State.PLANNED, State.IN_DOUBT, State.PARKED))
+
+    def _next_due_s(self) -> float | None:
+        desk = self.desk
+        if self.halt or desk.stopped():
+            return None
+        now_s = desk.clock.now_s()
+        due_s = desk.ledger.next_due_s(self.campaign, planned=self.first_sends, polls=False)
+        if self.first_sends and now_s < self._quiet_until_s:
+            due_s = self._quiet_until_s
+        if due_s is None and self._held_by_doubt:
+            self._stop(Halt(reason=HaltReason.IN_DOUBT_LIMIT))
+        return due_s
+
+
+def ask(desk: Desk, entry: Entry) -> Asked:
+    """Put one question (``gethbinfo``), again when it brings nothing; never raises for the network's sake.
+
+    A question is harmless and may be repeated at will; a send may not, and goes through the ledger.
+    """
+    wheel = Retrying(
+        sleep=desk.clock.sleep,
+        stop=stop_after_attempt(_QUESTION_TRIES),
+        wait=wait_exponential(multiplier=1, max=8),
+        retry=retry_if_result(_learned_nothing),
+        retry_error_callback=_last_result,
+    )
+    return wheel(_ask_once, desk, entry)
+
+
+def _ask_once(desk: Desk, entry: Entry) -> Asked:
+    desk.query_pacer.acquire()
+    asked_at_s = desk.clock.now_s()
+    try:
+        answer = desk.gateway.query(entry.mch_billno)
+    except GatewayError as error:
+        nothing = QueryAnswer(err_code_des=str(error))
+        return Asked(entry=entry, asked_at_s=asked_at_s, answer=nothing, reached=False)
+    return Asked(entry=entry, asked_at_s=asked_at_s, answer=answer)
+
+
+def _learned_nothing(asked: Asked) -> bool:
+    return asked.answer.status is None and asked.answer.reach is not Reach.ABORT
+
+
+def _last_result(state: RetryCallState) -> Asked:
+    assert state.outcome is not None
+    result: Asked = state.outcome.result()
+    return result
+
+
+def _job(work: Callable[[Entry], Sent | Asked], entry: Entry) -> Callable[[], Sent | Asked]:
+    return lambda: work(entry)
+
+
+def _discrepancy(entry: Entry, answer: QueryAnswer) -> Flag | None:
+    """Where WeChat Pay's books and ours differ about an order that exists; a person decides."""
+    if answer.status is Status.NOT_FOUND:
+        return None
+    if answer.total_amount is not None and answer.total_amount != entry.total_amount:
+        return Flag.MISMATCH
+    if entry.send_listid and answer.detail_id and answer.detail_id != entry.send_listid:
+        return Flag.OTHER_ID
+    if any(claim.openid and claim.openid != entry.re_openid for claim in answer.claims):
+        return Flag.CONTRADICTION
+    return None

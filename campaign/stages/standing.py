@@ -1,0 +1,69 @@
+"""Where a campaign stands: the one source of the answers of run, status and reconcile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from campaign.domain.campaign import Campaign, Halt, HaltReason
+from campaign.domain.entry import Entry
+from campaign.domain.state import State
+from campaign.domain.verdict import Need, needs_person
+from campaign.ledger.store import Ledger
+from campaign.wechat.answers import explain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One campaign at one moment."""
+
+    campaign: Campaign
+    #: state -> (rows, fen); states without rows are left out.
+    totals: dict[State, tuple[int, int]]
+    halt: Halt | None
+    #: Entries that a person has to look at, in sheet order, with the reason.
+    needs: tuple[tuple[Entry, Need], ...]
+
+    @property
+    def rows(self) -> int:
+        """All entries of the campaign."""
+        return sum(rows for rows, _ in self.totals.values())
+
+    @property
+    def total_fen(self) -> int:
+        """The money of all entries, whatever became of it."""
+        return sum(fen for _, fen in self.totals.values())
+
+
+def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = None) -> Standing:
+    """Read where the campaign stands. The campaign exists.
+
+    Args:
+        halt: why the work that was just done on it ended early; else what the ledger remembers holds.
+    """
+    campaign = ledger.campaign(name)
+    assert campaign is not None
+    needs = (
+        (entry, need)
+        for entry in ledger.needs_person(name, now_s)
+        if (need := needs_person(entry, now_s=now_s, explain=explain)) is not None
+    )
+    totals = ledger.totals(name)
+    return Standing(
+        campaign=campaign,
+        totals={state: totals[state] for state in State if totals.get(state, (0, 0))[0]},
+        halt=halt or _halt(ledger, campaign, totals),
+        needs=tuple(needs),
+    )
+
+
+def _halt(ledger: Ledger, campaign: Campaign, totals: dict[State, tuple[int, int]]) -> Halt | None:
+    """Why the campaign is not finished: the recorded reason while it holds, or that rows wait."""
+    if campaign.cancelled_at_s is not None:
+        return None
+    planned = totals.get(State.PLANNED, (0, 0))[0] - ledger.unlisted(campaign.name)[0]
+    due_s = ledger.next_due_s(campaign.name, planned=True, polls=False)
+    if not planned and due_s is None:
+        return None
+    if campaign.halt is not None and campaign.halt.reason is not HaltReason.WAITING:
+        return campaign.halt
+    return replace(campaign.halt or Halt(reason=HaltReason.WAITING), until_s=due_s)

@@ -1,0 +1,171 @@
+"""A verdict says no more than its evidence, and nothing that needs a person stays unsaid."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from campaign.domain.answer import Status
+from campaign.domain.campaign import Halt, HaltReason
+from campaign.domain.days import DAY_S, HOUR_S
+from campaign.domain.entry import Flag, Todo
+from campaign.domain.state import Evidence, State
+from campaign.domain.verdict import (
+    OWNER_TEXT,
+    STATE_TEXT,
+    VERDICT_TEXT,
+    Owner,
+    Verdict,
+    evidence,
+    halt_advice,
+    needs_person,
+    verdict,
+)
+from campaign.wechat.answers import explain
+from tests.report.samples import NOW, SENT, entry
+
+
+@pytest.mark.parametrize(
+    "state, facts, expected",
+    [
+        (State.RECEIVED, {}, Verdict.CLAIMED),
+        (State.ACCEPTED, {}, Verdict.UNCLAIMED),
+        (State.ACCEPTED, {"status": ""}, Verdict.UNCLAIMED),
+        (State.ACCEPTED, {"status": "RFUND_ING"}, Verdict.UNCLAIMED),
+        (State.ACCEPTED, {"status": "SENDING"}, Verdict.UNKNOWN),
+        (State.REFUNDED, {}, Verdict.REFUNDED),
+        (State.REJECTED, {"evidence": Evidence.DEAD}, Verdict.DEAD),
+        (State.REJECTED, {"evidence": Evidence.UNSTORED}, Verdict.NEVER_SENT),
+        (State.PLANNED, {}, Verdict.NEVER_SENT),
+        (State.CANCELLED, {}, Verdict.NEVER_SENT),
+        (State.IN_DOUBT, {}, Verdict.UNKNOWN),
+        (State.PARKED, {}, Verdict.UNKNOWN),
+    ],
+)
+def test_each_state_has_the_verdict_that_its_evidence_carries(state, facts, expected):
+    assert verdict(entry(state, **facts)) is expected
+
+
+@pytest.mark.parametrize("state", [s for s in State if s not in (State.PLANNED, State.CANCELLED)])
+@pytest.mark.parametrize("flag", [Flag.MISMATCH, Flag.CONTRADICTION])
+def test_two_truths_are_no_proof_whatever_the_state(state, flag):
+    assert verdict(entry(state, flag=flag)) is Verdict.UNKNOWN
+
+
+def test_only_failed_is_called_proven_dead():
+    """`reissue` gives a new number to the dead, so this word must not be used lightly."""
+    for state, proof, flag in product(State, (None, *Evidence), (None, *Flag)):
+        if verdict(entry(state, evidence=proof, flag=flag)) is Verdict.DEAD:
+            assert (state, proof) == (State.REJECTED, Evidence.DEAD)
+
+
+def test_every_code_has_words_and_no_two_share_them():
+    """The workbook's formulas find rows by these words."""
+    for words, codes in ((VERDICT_TEXT, Verdict), (STATE_TEXT, State), (OWNER_TEXT, Owner)):
+        assert set(words) == set(codes)
+        assert len({str(word) for word in words.values()}) == len(words)
+
+
+def test_every_entry_that_can_exist_has_a_sentence_of_evidence():
+    statuses = ("", *Status)
+    for state, proof, status, asked, time in product(
+        State, (None, *Evidence), statuses, (None, NOW), ("", "x")
+    ):
+        sentence = str(
+            evidence(
+                entry(state, evidence=proof, status=status, asked_at_s=asked, rcv_time=time, refund_time=time)
+            )
+        )
+        assert sentence
+        assert "None" not in sentence
+
+
+def need(state, *, now_s=NOW, **facts):
+    return needs_person(entry(state, **facts), now_s=now_s, explain=explain)
+
+
+@pytest.mark.parametrize(
+    "state, facts",
+    [
+        (State.PLANNED, {}),
+        (State.CANCELLED, {}),
+        (State.ACCEPTED, {}),
+        (State.RECEIVED, {}),
+        (State.REFUNDED, {}),
+        (State.REFUNDED, {"refund_amount": 0}),  # WeChat Pay did not say how much
+        (State.PARKED, {"todo": Todo.REPEAT}),
+        (State.IN_DOUBT, {}),
+        (State.IN_DOUBT, {"todo": Todo.REPEAT}),
+        (State.IN_DOUBT, {"first_sent_at_s": None, "last_sent_at_s": None}),
+    ],
+)
+def test_what_the_program_settles_by_itself_needs_nobody(state, facts):
+    assert need(state, **facts) is None
+
+
+@pytest.mark.parametrize(
+    "state, facts, owner, words",
+    [
+        (State.REJECTED, {"err_code": "OPENID_ERROR"}, Owner.OPERATOR, "openid"),
+        (State.REJECTED, {"evidence": Evidence.DEAD, "err_code": ""}, Owner.OPERATOR, "reissue lantern"),
+        (State.REJECTED, {"evidence": Evidence.DEAD, "reason": "余额不足"}, Owner.OPERATOR, "余额不足"),
+        (State.PARKED, {"err_code": "NOTENOUGH"}, Owner.FINANCE, "2026-03-06 20:00:00"),
+        (State.PARKED, {"todo": None}, Owner.OPERATOR, "holds this packet"),
+        (State.IN_DOUBT, {"todo": None}, Owner.OPERATOR, "reconcile lantern"),
+        (State.IN_DOUBT, {"flag": Flag.STUCK}, Owner.OPERATOR, "do not pay this row in any other way"),
+        (State.RECEIVED, {"flag": Flag.CONTRADICTION}, Owner.FINANCE, "contradicts"),
+        (State.ACCEPTED, {"flag": Flag.OTHER_ID, "detail_id": "1", "send_listid": "2"}, Owner.FINANCE, "1"),
+        (State.IN_DOUBT, {"flag": Flag.MISMATCH}, Owner.ENGINEER, "another order"),
+        (State.REFUNDED, {"refund_amount": 100}, Owner.FINANCE, "1.88 yuan were sent, and 1.00"),
+    ],
+)
+def test_each_problem_names_its_owner_and_what_helps(state, facts, owner, words):
+    found = need(state, **facts)
+    assert found is not None
+    assert found.owner is owner
+    assert words in f"{found.reason} / {found.advice}"
+
+
+def test_a_doubt_needs_a_person_when_no_repeat_is_allowed_any_more():
+    assert need(State.IN_DOUBT, now_s=SENT + 72 * HOUR_S - 1) is None
+    assert need(State.IN_DOUBT, now_s=SENT + 72 * HOUR_S) is not None
+
+
+def test_a_parked_packet_can_be_sent_again_until_its_third_day_ends():
+    before = need(State.PARKED, now_s=SENT + 72 * HOUR_S - 1)
+    after = need(State.PARKED, now_s=SENT + 72 * HOUR_S)
+    assert before.until_s == SENT + 72 * HOUR_S
+    assert after.until_s is None
+    assert "too late" in str(after.advice)
+
+
+@pytest.mark.parametrize(
+    "age_days, words", [(25, "before 2026-04-02 20:00:00"), (29.9, "before"), (30, "no more questions")]
+)
+def test_an_unopened_packet_needs_a_person_from_day_25_on(age_days, words):
+    assert need(State.ACCEPTED, now_s=SENT + 25 * DAY_S - 1) is None
+    assert words in str(need(State.ACCEPTED, now_s=SENT + age_days * DAY_S).advice)
+
+
+def test_whatever_is_not_settled_after_thirty_days_needs_a_person():
+    """Nothing is lost silently: no combination of facts hides an open entry for ever."""
+    for state, todo in product((State.ACCEPTED, State.IN_DOUBT, State.PARKED), (None, Todo.ASK)):
+        assert need(state, todo=todo, now_s=SENT + 31 * DAY_S) is not None
+
+
+@pytest.mark.parametrize("reason", HaltReason)
+@pytest.mark.parametrize("code", ["", "NOTENOUGH", "SIGN_ERROR", "NEVER_HEARD_OF"])
+@pytest.mark.parametrize("until_s", [None, NOW])
+def test_every_halt_says_what_to_do(reason, code, until_s):
+    halt = Halt(reason=reason, err_code=code, until_s=until_s, missing_fen=123_456)
+    sentence = str(halt_advice(halt, explain))
+    assert sentence.endswith(".")
+    assert "None" not in sentence
+    assert any(word in sentence for word in ("run", "Next step", "engineer"))
+
+
+def test_the_empty_balance_names_account_and_amount():
+    sentence = str(halt_advice(Halt(reason=HaltReason.BALANCE, missing_fen=123_456), explain))
+    assert "运营账户" in sentence
+    assert "1,234.56 yuan" in sentence

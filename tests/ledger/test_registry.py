@@ -1,0 +1,135 @@
+"""What a machine remembers beside its ledgers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from campaign.errors import StorageError
+from campaign.ledger.registry import STATE_DIR_VARIABLE, Registry, Standing, pace_file
+
+HEAD = (7, "00ff")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return registry_of(tmp_path)
+
+
+def registry_of(root: Path, merchant: str = "1900000109", gateway: str = "api.mch.weixin.qq.com") -> Registry:
+    return Registry.of(merchant=merchant, gateway=gateway, environ={STATE_DIR_VARIABLE: str(root / "state")})
+
+
+def ledger_at(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"a ledger")
+    return path
+
+
+def test_the_first_ledger_is_nothing_special(registry: Registry, tmp_path: Path) -> None:
+    """Nothing is known, nothing is missing, and looking writes nothing."""
+    assert registry.standing(tmp_path / "a.db") == Standing(known=False, vanished=False, others=(), lost=())
+    assert registry.last_event(tmp_path / "a.db") is None
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_second_ledger_is_noticed(registry: Registry, tmp_path: Path) -> None:
+    """Two ledgers of one merchant count their caps apart, so a person decides."""
+    first, second = ledger_at(tmp_path / "a.db"), tmp_path / "b" / "b.db"
+    registry.remember(first, HEAD)
+    assert registry.standing(second) == Standing(known=False, vanished=False, others=(first,), lost=())
+    assert registry.standing(first) == Standing(known=True, vanished=False, others=(), lost=())
+
+
+def test_a_vanished_ledger_is_noticed(registry: Registry, tmp_path: Path) -> None:
+    """Under its own path, and from any other; an emptied one is as good as gone."""
+    first = ledger_at(tmp_path / "a.db")
+    registry.remember(first, HEAD)
+    first.unlink()
+    assert registry.standing(first) == Standing(known=True, vanished=True, others=(), lost=())
+    assert registry.standing(tmp_path / "b.db") == Standing(
+        known=False, vanished=False, others=(), lost=(first,)
+    )
+    first.touch()
+    assert registry.standing(first).vanished
+    registry.forget(first)
+    assert not registry.standing(first).known
+
+
+def test_how_far_a_ledger_had_come_is_remembered(registry: Registry, tmp_path: Path) -> None:
+    """By its last event, whatever way leads to the file."""
+    first = ledger_at(tmp_path / "a.db")
+    (tmp_path / "link.db").symlink_to(first)
+    registry.remember(first, HEAD)
+    registry.remember(first, (9, "aa"))
+    assert registry.last_event(tmp_path / "link.db") == (9, "aa")
+
+
+def test_merchants_and_gateways_are_kept_apart(tmp_path: Path) -> None:
+    """Hostile names too: nothing leaves the folder, nothing is mixed up."""
+    gateways = [
+        "rehearsal",
+        "api.mch.weixin.qq.com",
+        "../..",
+        "..",
+        "",
+        "a/b",
+        "a_b",
+        "localhost:1",
+        "localhost_1",
+    ]
+    folders = {registry_of(tmp_path, gateway=gateway).folder for gateway in gateways}
+    folders |= {registry_of(tmp_path, merchant="1900000110", gateway=gateway).folder for gateway in gateways}
+    assert len(folders) == 2 * len(gateways)
+    assert {folder.resolve().parent for folder in folders} == {(tmp_path / "state").resolve()}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b'"x"', b"\xff\xfe", b'{"a": 1, "b": {"seq": "x", "digest": 2}}']
+)
+def test_a_damaged_memory_costs_only_its_warnings(registry: Registry, tmp_path: Path, content: bytes) -> None:
+    """And is whole again after the next ledger."""
+    first = ledger_at(tmp_path / "a.db")
+    registry.remember(first, HEAD)
+    (registry.folder / "ledgers.json").write_bytes(content)
+    assert not registry.standing(first).known
+    registry.remember(first, HEAD)
+    assert registry.standing(first).known
+
+
+def test_only_its_owner_may_look(registry: Registry, tmp_path: Path) -> None:
+    """Paths tell something about people, too."""
+    registry.remember(ledger_at(tmp_path / "a.db"), HEAD)
+    assert registry.folder.stat().st_mode & 0o077 == 0
+    assert {f.stat().st_mode & 0o077 for f in registry.folder.iterdir()} == {0}
+
+
+def test_a_state_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    """Names the folder and the way round."""
+    (tmp_path / "state").write_text("a file")
+    registry = registry_of(tmp_path)
+    for work in (lambda: registry.remember(tmp_path / "a.db", HEAD), lambda: registry.pace_path("sends")):
+        with pytest.raises(StorageError) as stop:
+            work()
+        assert STATE_DIR_VARIABLE in str(stop.value.advice)
+
+
+def test_the_pace_is_one_file_for_each_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sends and questions have limits of their own, each shared by all processes of the merchant."""
+    monkeypatch.setenv(STATE_DIR_VARIABLE, str(tmp_path / "state"))
+    kinds = ["sends", "queries"]
+    files = [pace_file(merchant="1900000109", gateway="rehearsal", kind=kind) for kind in kinds]
+    assert [f.name for f in files] == ["sends.pace", "queries.pace"]
+    assert files[0] == pace_file(merchant="1900000109", gateway="rehearsal", kind="sends")
+    assert files[0].parent.is_dir()
+
+
+def test_without_a_word_it_is_the_users_state_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the XDG rules say."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    folder = Registry.of(merchant="1900000109", gateway="rehearsal", environ={}).folder
+    assert "campaign" in folder.parts
+    assert folder.is_relative_to(tmp_path / "xdg") or "Library" in folder.parts
