@@ -3,15 +3,16 @@
     CampaignError
     ├── UsageError            the command line is wrong                         exit 2
     ├── SheetRejected         the sheet has problems; nothing was sent          exit 3
+    ├── BillRejected          a file is no funds bill, or not a whole one        exit 3
     ├── SetupError            settings, certificate or key are wrong            exit 4
     ├── NotFinished           halted, or rows wait for their time               exit 5
+    │   └── StorageError      disk full, folder read-only
     ├── Conflict              nothing was sent                                  exit 7
     │   ├── PlanConflict      the sheet disagrees with what was sent
     │   ├── KeyChanged        the sheet's rows are known under other keys
     │   ├── SameListAgain     this list, or most of it, was paid already
     │   ├── CampaignHeld      another run holds the campaign
     │   └── LedgerRefused     the ledger is another merchant's, newer, or damaged
-    ├── StorageError          disk full, folder read-only                       exit 5
     └── GatewayError          one request; never leaves the stages
         ├── NotSent           no byte of the request left this machine
         └── NoAnswer          it left, and no trustworthy answer came back
@@ -46,6 +47,12 @@ class UsageError(CampaignError):
 
 class SheetRejected(CampaignError):
     """The sheet cannot be read, or has problems that only its owner can solve."""
+
+    exit_code = 3
+
+
+class BillRejected(CampaignError):
+    """A funds bill cannot be read, or is not whole; a new download of it helps."""
 
     exit_code = 3
 

@@ -1,0 +1,189 @@
+"""``campaign check SHEET``: read and check, list every problem, forecast; send and record nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+
+from campaign.cli.forecast import tell_forecast
+from campaign.cli.frame import Session, answers_json, command, option, pass_session
+from campaign.config import Settings
+from campaign.domain.forecast import budget_problems, forecast
+from campaign.domain.mask import mask_openid
+from campaign.domain.order import RowProblem, Source
+from campaign.errors import SheetRejected
+from campaign.sheet import Reading, ReadOptions, read_sheet
+from campaign.stages.plan import SheetFacts
+from campaign.text import Text, text
+
+#: So many problems are told in the terminal; ``--json`` has them all.
+_TOLD: Final = 20
+#: So many rows of one and the same problem.
+_TOLD_ALIKE: Final = 5
+
+
+@command(
+    "check",
+    help=text("Read and check a sheet and list every problem; nothing is sent and nothing recorded."),
+    examples=("campaign check lantern.xlsx", "campaign check lantern.xlsx --json"),
+)
+@click.argument("sheet", type=click.Path(path_type=Path))
+@option("--sheet", "worksheet", help=text("The worksheet to read."))
+@option("--limit", type=click.IntRange(min=1), help=text("Only the sheet's first N rows: a pilot."))
+@option("--allow-repeats", is_flag=True, help=text("One person may have several rows."))
+@option("--include-hidden", is_flag=True, help=text("Pay hidden rows too."))
+@option("--unmask", is_flag=True, help=text("Show openids in full."))
+@answers_json
+@pass_session
+def check(
+    session: Session,
+    sheet: Path,
+    worksheet: str | None,
+    limit: int | None,
+    allow_repeats: bool,
+    include_hidden: bool,
+    unmask: bool,
+) -> int:
+    settings = session.settings(beside=sheet)
+    reading = read(
+        sheet,
+        settings,
+        worksheet=worksheet,
+        limit=limit,
+        allow_repeats=allow_repeats,
+        include_hidden=include_hidden,
+    )
+    limits = settings.limits.as_limits()
+    planned = forecast(reading.orders, limits, sends_per_second=settings.gateway.sends_per_second)
+    whole = Source(file=reading.file, sheet=reading.sheet, row=0)
+    reading = replace(reading, problems=(*reading.problems, *budget_problems(planned, limits, whole)))
+    tell_reading(reading, session, unmask=unmask)
+    if not session.json and planned.rows:
+        tell_forecast(planned, session)
+        if not reading.problems:
+            session.tell(text("Nothing is wrong with this sheet."), style="green")
+    return SheetRejected.exit_code if reading.problems else 0
+
+
+def read(
+    sheet: Path,
+    settings: Settings,
+    *,
+    worksheet: str | None,
+    limit: int | None,
+    allow_repeats: bool,
+    include_hidden: bool,
+) -> Reading:
+    """Read a sheet with the options and settings that concern reading."""
+    return read_sheet(
+        sheet,
+        ReadOptions(
+            mch_id=settings.merchant.mch_id,
+            defaults=settings.packet_defaults(),
+            columns=settings.columns,
+            sheet=worksheet,
+            limit=limit,
+            allow_repeats=allow_repeats,
+            include_hidden=include_hidden,
+            limits=settings.limits.as_limits(),
+        ),
+    )
+
+
+def facts_of(reading: Reading, *, partial: bool) -> SheetFacts:
+    """What the ledger remembers of a sheet. One of our own fix sheets shows a part on purpose."""
+    return SheetFacts(
+        file=reading.file,
+        digest=reading.digest,
+        key_column=reading.key_column,
+        own_headers=reading.own_headers,
+        partial=partial or any(order.tie for order in reading.orders),
+    )
+
+
+def tell_reading(reading: Reading, session: Session, *, unmask: bool) -> None:
+    """The contract's JSON of ``check``, or the notes and problems in sentences, grouped by kind."""
+    if session.json:
+        session.answer_json(_as_json(reading, session, unmask=unmask))
+        return
+    for note in reading.notes:
+        session.say(note)
+    if not reading.problems:
+        return
+    rows = len({problem.source.row for problem in reading.problems})
+    session.tell(
+        text(
+            "{file}: {rows} of {all} rows cannot be paid as they stand ({count} problems); nothing was sent.",
+            file=reading.file,
+            rows=rows,
+            all=reading.rows,
+            count=len(reading.problems),
+        ),
+        style="bold",
+    )
+    told = 0
+    for alike in _by_kind(reading.problems):
+        if told >= _TOLD:
+            break
+        shown = alike[: min(_TOLD_ALIKE, _TOLD - told)]
+        told += len(shown)
+        for problem in shown:
+            session.tell(text("  {place}: {problem}", place=_place(problem), problem=problem.problem))
+        if len(alike) > len(shown):
+            session.tell(text("  … and {more} more rows like these", more=len(alike) - len(shown)))
+        session.tell(text("    → {advice}", advice=alike[0].advice))
+    if told < len(reading.problems):
+        session.tell(text("Every problem of every row is in the answer of --json."))
+
+
+def _by_kind(problems: tuple[RowProblem, ...]) -> list[list[RowProblem]]:
+    """Problems that say the same of different rows, together, the first met first."""
+    kinds: dict[tuple[str, str], list[RowProblem]] = defaultdict(list)
+    for problem in problems:
+        kinds[problem.column, problem.problem.template].append(problem)
+    return list(kinds.values())
+
+
+def _place(problem: RowProblem) -> Text:
+    source = problem.source
+    if not source.row:
+        return text("the sheet as a whole")
+    shown = _value(problem, unmask=False)
+    place = (
+        text("{sheet}, cell {cell}", sheet=source.sheet, cell=problem.cell)
+        if problem.cell
+        else text("{sheet}, row {row}", sheet=source.sheet, row=source.row)
+    )
+    return text("{place} ({value})", place=place, value=shown) if shown else place
+
+
+def _value(problem: RowProblem, *, unmask: bool) -> str:
+    return problem.value if unmask or problem.column != "re_openid" else mask_openid(problem.value)
+
+
+def _as_json(reading: Reading, session: Session, *, unmask: bool) -> dict[str, object]:
+    say = session.speech.say
+    return {
+        "file": reading.file,
+        "sheet": reading.sheet,
+        "rows": reading.rows,
+        "ok": len(reading.orders),
+        "fen": {"total": sum(order.total_amount for order in reading.orders)},
+        "notes": [say(note) for note in reading.notes],
+        "problems": [
+            {
+                "sheet": problem.source.sheet,
+                "row": problem.source.row or None,
+                "column": problem.column or None,
+                "cell": problem.cell or None,
+                "value": _value(problem, unmask=unmask),
+                "problem": say(problem.problem),
+                "advice": say(problem.advice),
+            }
+            for problem in reading.problems
+        ],
+    }

@@ -1,0 +1,115 @@
+"""Which ledger and which campaigns a command is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from campaign.cli.desk import registry_of
+from campaign.cli.frame import Session
+from campaign.config import Settings
+from campaign.domain.billno import canonical_campaign_id
+from campaign.errors import Conflict, LedgerRefused, StorageError, UsageError
+from campaign.ledger.store import Ledger
+from campaign.ports import Clock
+from campaign.text import text
+
+
+@contextmanager
+def existing_ledger(settings: Settings, clock: Clock) -> Iterator[Ledger | None]:
+    """The ledger of the settings, or None where nothing was ever run; never makes one."""
+    ledger = Ledger.open_existing(
+        settings.ledger_path(),
+        merchant=settings.merchant.mch_id,
+        gateway=settings.ledger_gateway(),
+        clock=clock,
+    )
+    try:
+        yield ledger
+    finally:
+        if ledger is not None:
+            ledger.close()
+
+
+@contextmanager
+def ledger_to_run(
+    settings: Settings, session: Session, clock: Clock, *, new_ledger: bool
+) -> Iterator[tuple[Ledger, bool]]:
+    """The ledger to plan and send with, made where there is none, and whether it may be behind the truth.
+
+    Raises:
+        Conflict: it would be the merchant's second ledger, and nobody asked for that.
+    """
+    path, registry = settings.ledger_path(), registry_of(settings)
+    before = registry.standing(path)
+    exists = path.exists()
+    if not exists and before.others and not new_ledger:
+        raise Conflict(
+            text(
+                "This merchant has a ledger already: {other}. A second one at {path} would not know what the "
+                "first one sent; nothing was sent.",
+                other=str(before.others[0]),
+                path=str(path),
+            ),
+            advice=text(
+                "Run the sheet with the settings of that ledger (--config), or set [ledger] url to it. If this "
+                "is a list of its own, add --new-ledger."
+            ),
+        )
+    behind = before.vanished or (not exists and bool(before.lost) and not new_ledger)
+    if behind:
+        gone = path if before.vanished else before.lost[0]
+        session.say(text("The ledger {path} has vanished.", path=str(gone)), style="yellow")
+    with Ledger.open(
+        path, merchant=settings.merchant.mch_id, gateway=settings.ledger_gateway(), clock=clock
+    ) as ledger:
+        last = registry.last_event(path)
+        if last is not None and not behind and not ledger.has_event(*last):
+            behind = True
+            session.say(text("The ledger {path} is an older copy of itself.", path=str(path)), style="yellow")
+        if new_ledger:
+            for lost in before.lost:
+                registry.forget(lost)
+        registry.remember(path, ledger.head())
+        try:
+            yield ledger, behind
+        finally:
+            registry.remember(path, ledger.head())
+
+
+@contextmanager
+def other_ledgers(settings: Settings, clock: Clock) -> Iterator[list[Ledger]]:
+    """The merchant's other ledgers on this machine, as far as they can be read."""
+    with ExitStack() as stack:
+        found = []
+        for path in registry_of(settings).standing(settings.ledger_path()).others:
+            with suppress(LedgerRefused, StorageError):
+                ledger = Ledger.open_existing(
+                    path, merchant=settings.merchant.mch_id, gateway=settings.ledger_gateway(), clock=clock
+                )
+                if ledger is not None:
+                    found.append(stack.enter_context(ledger))
+        yield found
+
+
+def chosen_campaigns(ledger: Ledger | None, name: str | None) -> list[str]:
+    """The named campaign, or all of them, oldest first.
+
+    Raises:
+        UsageError: there is no campaign of this name.
+    """
+    known = [campaign.name for campaign in ledger.campaigns()] if ledger else []
+    if name is None:
+        return known
+    try:
+        wanted = canonical_campaign_id(name)
+    except ValueError:
+        wanted = ""
+    if wanted in known:
+        return [wanted]
+    raise UsageError(
+        text("There is no campaign {name} in this ledger.", name=repr(name)),
+        advice=text("Known campaigns: {names}.", names=", ".join(known))
+        if known
+        else text("No campaign was run yet: `campaign run SHEET` runs one."),
+    )

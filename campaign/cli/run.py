@@ -1,0 +1,297 @@
+"""``campaign run SHEET``: check, ask, plan, send, resolve what can be resolved now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campaign.cli.answers import as_json, exit_code, tell
+from campaign.cli.check import facts_of, read, tell_reading
+from campaign.cli.desk import interruptible, open_desk
+from campaign.cli.forecast import tell_forecast
+from campaign.cli.frame import Session, answers_json, command, option, pass_session
+from campaign.cli.gateway import open_gateway
+from campaign.cli.names import ledger_to_run, other_ledgers
+from campaign.cli.progress import Progress
+from campaign.config import Settings
+from campaign.domain.billno import canonical_campaign_id
+from campaign.domain.forecast import budget_problems, forecast
+from campaign.domain.money import yuan_grouped
+from campaign.domain.order import Source
+from campaign.domain.plan import Draft
+from campaign.domain.state import COMMITTED, State
+from campaign.errors import Conflict, SameListAgain, SheetRejected, UsageError
+from campaign.ledger.lock import hold_campaign
+from campaign.ledger.store import Ledger
+from campaign.ports import Clock, SystemClock
+from campaign.sheet import Reading
+from campaign.stages.plan import SheetFacts, draft, plan, refuse_same_list
+from campaign.stages.send import send
+from campaign.stages.standing import standing
+from campaign.text import text
+
+
+@command(
+    "run",
+    help=text("Check a sheet, ask, and pay its packets. Running it again resumes and never pays twice."),
+    examples=(
+        "campaign run lantern.xlsx",
+        "campaign run lantern.xlsx --limit 5        # a pilot: only the first five rows",
+        "campaign run lantern.xlsx --yes --json     # from a script",
+    ),
+)
+@click.argument("sheet", type=click.Path(path_type=Path))
+@option("--name", help=text("The campaign's name (default: the sheet's file name)."))
+@option("--yes", is_flag=True, help=text("Do not ask before sending."))
+@option("--sheet", "worksheet", help=text("The worksheet to read."))
+@option("--limit", type=click.IntRange(min=1), help=text("Only the sheet's first N rows: a pilot."))
+@option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    help=text("Seconds to stay for rows that wait for their time (default 300)."),
+)
+@option("--allow-repeats", is_flag=True, help=text("One person may have several rows."))
+@option("--include-hidden", is_flag=True, help=text("Pay hidden rows too."))
+@option(
+    "--also-pays",
+    multiple=True,
+    metavar="CAMPAIGN",
+    help=text("These people may be paid although that campaign paid them too. Can be given again."),
+)
+@option("--new-ledger", is_flag=True, help=text("Begin a second ledger for this merchant."))
+@option("--reopen", is_flag=True, help=text("Take up a cancelled campaign again."))
+@option("--unmask", is_flag=True, help=text("Show openids in full."))
+@answers_json
+@pass_session
+def run(
+    session: Session,
+    sheet: Path,
+    name: str | None,
+    yes: bool,
+    worksheet: str | None,
+    limit: int | None,
+    wait_s: float,
+    allow_repeats: bool,
+    include_hidden: bool,
+    also_pays: tuple[str, ...],
+    new_ledger: bool,
+    reopen: bool,
+    unmask: bool,
+) -> int:
+    settings = session.settings(beside=sheet)
+    reading = read(
+        sheet,
+        settings,
+        worksheet=worksheet,
+        limit=limit,
+        allow_repeats=allow_repeats,
+        include_hidden=include_hidden,
+    )
+    if reading.problems:
+        tell_reading(reading, session, unmask=unmask)
+        return SheetRejected.exit_code
+    if not yes and not session.interactive:
+        raise UsageError(
+            text("There is no terminal to ask on, so nothing was sent."),
+            advice=text("Add --yes if the sheet may be paid without a question."),
+        )
+    campaign = campaign_name(reading, name, sheet)
+    clock = SystemClock()
+    with (
+        hold_campaign(settings.ledger_path(), campaign),
+        ledger_to_run(settings, session, clock, new_ledger=new_ledger) as (ledger, behind),
+    ):
+        _refuse_cancelled(ledger, campaign, reopen=reopen)
+        facts = facts_of(reading, partial=limit is not None)
+        drafted = draft(
+            ledger,
+            reading.orders,
+            campaign=campaign,
+            sheet=facts,
+            sender=settings.sender(),
+            defaults=settings.packet_defaults(),
+        )
+        _refuse_same_list(session, settings, ledger, clock, drafted, facts, also_pays=also_pays)
+        if not _agreed(session, settings, ledger, reading, drafted, yes=yes):
+            session.say(text("Nothing was sent and nothing was recorded."))
+            return 0
+        if reopen:
+            ledger.reopen(campaign, clock.now_s())
+        plan(ledger, drafted, sheet=facts, title=settings.campaign.title, now_s=clock.now_s())
+        if behind:
+            ledger.set_ask_first(campaign, clock.now_s())
+        if _is_unfinished(ledger, campaign):
+            _work(session, settings, ledger, clock, campaign, yes=yes, wait_s=wait_s)
+        state = standing(ledger, campaign, now_s=clock.now_s())
+        if session.json:
+            session.answer_json(as_json(state, session, unmask=unmask))
+        else:
+            tell(state, session)
+        return exit_code([state])
+
+
+def _work(
+    session: Session,
+    settings: Settings,
+    ledger: Ledger,
+    clock: Clock,
+    campaign: str,
+    *,
+    yes: bool,
+    wait_s: float,
+) -> None:
+    """Send and ask until nothing is left that can be done now, or somebody stops us."""
+    repeat_parked = _may_repeat_parked(session, settings, ledger, campaign, yes=yes)
+    with (
+        open_gateway(settings, session) as gateway,
+        interruptible() as stop,
+        Progress(session, ledger, campaign, clock) as progress,
+        open_desk(settings, ledger, gateway, clock, stop, progress, repeat_parked=repeat_parked) as desk,
+    ):
+        send(
+            desk,
+            campaign,
+            wait_s=wait_s,
+            pause=stop.pause,
+            say_behind=lambda: session.say(
+                text(
+                    "This ledger may be older than the truth, or new: WeChat Pay may know packets that it calls "
+                    "unsent. Every row is asked about before it is sent, so nobody is paid twice."
+                ),
+                style="yellow",
+            ),
+        )
+
+
+def _is_unfinished(ledger: Ledger, campaign: str) -> bool:
+    """Whether anything could be sent, repeated or asked about; a finished campaign needs no gateway."""
+    totals = ledger.totals(campaign)
+    planned = totals.get(State.PLANNED, (0, 0))[0] - ledger.unlisted(campaign)[0]
+    return planned > 0 or any(totals.get(state, (0, 0))[0] for state in (State.IN_DOUBT, State.PARKED))
+
+
+def _may_repeat_parked(
+    session: Session, settings: Settings, ledger: Ledger, campaign: str, *, yes: bool
+) -> bool:
+    """Packets that WeChat Pay holds are sent again, under the same number, only if somebody wants that."""
+    rows, fen = ledger.totals(campaign).get(State.PARKED, (0, 0))
+    if not rows or settings.parked.repeat == "auto":
+        return False
+    return yes or session.ask(
+        text(
+            "WeChat Pay holds {rows} packets, {yuan} yuan, and does not pay them. Send them again under the same "
+            "numbers? If the cause is not removed yet, say no.",
+            rows=rows,
+            yuan=yuan_grouped(fen),
+        )
+    )
+
+
+def campaign_name(reading: Reading, name: str | None, sheet: Path) -> str:
+    """The campaign id: what our own sheets say, else ``--name``, else the file's stem.
+
+    Raises:
+        UsageError: the name is empty or holds control characters, or the sheet belongs to another one.
+    """
+    tied = {order.tie.campaign for order in reading.orders if order.tie}
+    try:
+        chosen = canonical_campaign_id(name if name is not None else sheet.stem)
+    except ValueError as error:
+        raise UsageError(
+            text("{name} cannot be a campaign's name.", name=repr(name or sheet.stem)),
+            advice=text("Give a name of visible characters with --name."),
+        ) from error
+    if not tied:
+        return chosen
+    if len(tied) > 1 or (name is not None and tied != {chosen}):
+        raise UsageError(
+            text(
+                "The rows of this sheet belong to the campaign {campaigns}.",
+                campaigns=", ".join(sorted(tied)),
+            ),
+            advice=text("Run it without --name, one campaign at a time."),
+        )
+    return tied.pop()
+
+
+def _refuse_cancelled(ledger: Ledger, campaign: str, *, reopen: bool) -> None:
+    known = ledger.campaign(campaign)
+    if known is not None and known.cancelled_at_s is not None and not reopen:
+        raise Conflict(
+            text("Campaign {campaign} was cancelled; nothing was sent.", campaign=campaign),
+            advice=text("Add --reopen to take it up again."),
+        )
+
+
+def _refuse_same_list(
+    session: Session,
+    settings: Settings,
+    ledger: Ledger,
+    clock: Clock,
+    drafted: Draft,
+    sheet: SheetFacts,
+    *,
+    also_pays: tuple[str, ...],
+) -> None:
+    """A copied list has other numbers, so only people and amounts show it; a few common rows are asked about.
+
+    Raises:
+        SameListAgain: it is the same list, or nobody agreed to the common rows.
+    """
+    with other_ledgers(settings, clock) as others:
+        common = refuse_same_list(
+            (ledger, *others),
+            drafted,
+            sheet=sheet,
+            also_pays={canonical_campaign_id(name) for name in also_pays},
+            now_s=clock.now_s(),
+        )
+    for found in common:
+        told = text(
+            "{rows} of these rows, {yuan} yuan, have the same openid and amount in the campaign {campaign}.",
+            rows=found.rows,
+            yuan=yuan_grouped(found.fen),
+            campaign=found.campaign,
+        )
+        if session.interactive and session.ask(text("{told} Pay them once more?", told=told)):
+            continue
+        raise SameListAgain(
+            text("{told} Nothing was sent.", told=told),
+            advice=text(
+                "If they are to be paid once more, add --also-pays {campaign}.", campaign=found.campaign
+            ),
+        )
+
+
+def _agreed(
+    session: Session, settings: Settings, ledger: Ledger, reading: Reading, drafted: Draft, *, yes: bool
+) -> bool:
+    """Show what would be paid, and ask. True as well when nothing new is to be sent.
+
+    Raises:
+        SheetRejected: the sheet does not fit into the operator's own limits.
+    """
+    for note in reading.notes:
+        session.say(note)
+    limits = settings.limits.as_limits()
+    totals = ledger.totals(drafted.campaign)
+    counted = sum(totals.get(state, (0, 0))[1] for state in (*COMMITTED, State.REFUNDED))
+    planned = forecast(
+        drafted.pending, limits, sends_per_second=settings.gateway.sends_per_second, counted_fen=counted
+    )
+    problems = budget_problems(planned, limits, Source(file=reading.file, sheet=reading.sheet, row=0))
+    if problems:
+        raise SheetRejected(
+            text("{sheet}: {problem}. Nothing was sent.", sheet=reading.file, problem=problems[0].problem),
+            advice=problems[0].advice,
+        )
+    if not drafted.pending:
+        session.say(text("Every row of this sheet was sent before; nothing is sent again."))
+        return True
+    tell_forecast(planned, session)
+    return yes or session.ask(
+        text("Send {rows} packets through {gateway} now?", rows=planned.rows, gateway=settings.gateway_name())
+    )
