@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -73,11 +73,13 @@ def open_desk(
     progress: Callable[[], None] = lambda: None,
     *,
     repeat_parked: bool = False,
+    other_ledgers: Sequence[Ledger] = (),
 ) -> Iterator[Desk]:
     """The desk of the settings, with the merchant's shared pace and real threads.
 
     Args:
         repeat_parked: the operator wants parked packets sent again, whatever ``[parked]`` says.
+        other_ledgers: the merchant's other ledgers on this machine.
     """
     policy = settings.policy()
     crew: ThreadCrew[Sent | Asked] = ThreadCrew(settings.gateway.workers)
@@ -96,6 +98,7 @@ def open_desk(
             limits=settings.limits.as_limits(),
             breaker=settings.breaker.as_policy(),
             sends_per_second=settings.gateway.sends_per_second,
+            other_ledgers=other_ledgers,
             owner=f"{socket.gethostname()}:{os.getpid()}",
             stopped=stop.asked,
             progress=progress,

@@ -11,7 +11,7 @@ from campaign.cli.answers import as_json, exit_code, tell
 from campaign.cli.desk import interruptible, open_desk
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
 from campaign.cli.gateway import open_gateway
-from campaign.cli.names import chosen_campaigns, existing_ledger
+from campaign.cli.names import chosen_campaigns, existing_ledger, other_ledgers
 from campaign.domain.campaign import HaltReason
 from campaign.errors import SetupError
 from campaign.ledger.lock import try_hold
@@ -51,7 +51,8 @@ def reconcile(session: Session, name: str | None, unmask: bool) -> int:
             with (
                 open_gateway(settings, session) as wire,
                 interruptible() as stop,
-                open_desk(settings, ledger, wire, clock, stop) as desk,
+                other_ledgers(settings, clock) as others,
+                open_desk(settings, ledger, wire, clock, stop, other_ledgers=others) as desk,
             ):
                 shifts = reconcile_campaigns(desk, names, hold=hold)
             _refuse_wrong_settings(shifts.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -103,6 +104,7 @@ def run(
     with (
         hold_campaign(settings.ledger_path(), campaign),
         ledger_to_run(settings, session, clock, new_ledger=new_ledger) as (ledger, behind),
+        other_ledgers(settings, clock) as others,
     ):
         _refuse_cancelled(ledger, campaign, reopen=reopen)
         facts = facts_of(reading, partial=limit is not None)
@@ -112,9 +114,8 @@ def run(
             campaign=campaign,
             sheet=facts,
             sender=settings.sender(),
-            defaults=settings.packet_defaults(),
         )
-        _refuse_same_list(session, settings, ledger, clock, drafted, facts, also_pays=also_pays)
+        _refuse_same_list(session, (ledger, *others), clock, drafted, facts, also_pays=also_pays)
         if not _agreed(session, settings, ledger, reading, drafted, yes=yes):
             session.say(text("Nothing was sent and nothing was recorded."))
             return 0
@@ -124,7 +125,7 @@ def run(
         if behind:
             ledger.set_ask_first(campaign, clock.now_s())
         if _is_unfinished(ledger, campaign):
-            _work(session, settings, ledger, clock, campaign, yes=yes, wait_s=wait_s)
+            _work(session, settings, (ledger, *others), clock, campaign, yes=yes, wait_s=wait_s)
         state = standing(ledger, campaign, now_s=clock.now_s())
         if session.json:
             session.answer_json(as_json(state, session, unmask=unmask))
@@ -136,7 +137,7 @@ def run(
 def _work(
     session: Session,
     settings: Settings,
-    ledger: Ledger,
+    ledgers: tuple[Ledger, ...],
     clock: Clock,
     campaign: str,
     *,
@@ -144,12 +145,22 @@ def _work(
     wait_s: float,
 ) -> None:
     """Send and ask until nothing is left that can be done now, or somebody stops us."""
+    ledger, *others = ledgers
     repeat_parked = _may_repeat_parked(session, settings, ledger, campaign, yes=yes)
     with (
         open_gateway(settings, session) as gateway,
         interruptible() as stop,
         Progress(session, ledger, campaign, clock) as progress,
-        open_desk(settings, ledger, gateway, clock, stop, progress, repeat_parked=repeat_parked) as desk,
+        open_desk(
+            settings,
+            ledger,
+            gateway,
+            clock,
+            stop,
+            progress,
+            repeat_parked=repeat_parked,
+            other_ledgers=others,
+        ) as desk,
     ):
         send(
             desk,
@@ -228,8 +239,7 @@ def _refuse_cancelled(ledger: Ledger, campaign: str, *, reopen: bool) -> None:
 
 def _refuse_same_list(
     session: Session,
-    settings: Settings,
-    ledger: Ledger,
+    ledgers: Sequence[Ledger],
     clock: Clock,
     drafted: Draft,
     sheet: SheetFacts,
@@ -241,14 +251,13 @@ def _refuse_same_list(
     Raises:
         SameListAgain: it is the same list, or nobody agreed to the common rows.
     """
-    with other_ledgers(settings, clock) as others:
-        common = refuse_same_list(
-            (ledger, *others),
-            drafted,
-            sheet=sheet,
-            also_pays={canonical_campaign_id(name) for name in also_pays},
-            now_s=clock.now_s(),
-        )
+    common = refuse_same_list(
+        ledgers,
+        drafted,
+        sheet=sheet,
+        also_pays={canonical_campaign_id(name) for name in also_pays},
+        now_s=clock.now_s(),
+    )
     for found in common:
         told = text(
             "{rows} of these rows, {yuan} yuan, have the same openid and amount in the campaign {campaign}.",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
+from enum import StrEnum
 
-from campaign.domain.days import beijing_day
+from campaign.domain.days import beijing_day, day_range
 from campaign.text import Text
 
 
@@ -60,9 +61,37 @@ class Bill:
 
     @property
     def days(self) -> frozenset[date]:
-        """The Beijing days whose movements it holds: those asked for, else from its first line to its last."""
+        """The Beijing days whose movements it holds: those asked for, else those of its lines."""
         if self.asked_days or not self.lines:
             return self.asked_days
         times = [line.billed_at_s for line in self.lines]
         first, last = beijing_day(min(times)), beijing_day(max(times))
-        return frozenset(first + timedelta(days=n) for n in range((last - first).days + 1))
+        return frozenset(day_range(first, last))
+
+
+class Business(StrEnum):
+    """What kind of business a line tells of, by its configured names."""
+
+    PACKET = "packet"
+    #: Money put in or taken out.
+    TOP_UP = "top_up"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusinessNames:
+    """业务名称 or 业务类型 by kind. WeChat Pay publishes none for packets and changes the others (R10.4)."""
+
+    packets: frozenset[str] = frozenset()
+    top_ups: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+
+    def kind_of(self, line: BillLine) -> Business:
+        """The kind of business of a line, by its name or its type."""
+        names = {line.business_name, line.business_type}
+        if names & self.packets:
+            return Business.PACKET
+        if names & self.top_ups:
+            return Business.TOP_UP
+        return Business.OTHER if names & self.others else Business.UNKNOWN

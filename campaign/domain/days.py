@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -27,6 +28,11 @@ def beijing_day(at_s: float) -> date:
 def beijing_days(at_s: float) -> tuple[date, ...]:
     """The one or two Beijing days on which a request that left at this moment is counted."""
     return tuple(sorted({beijing_day(at_s - MIDNIGHT_MARGIN_S), beijing_day(at_s + MIDNIGHT_MARGIN_S)}))
+
+
+def day_range(first: date, last: date) -> Iterator[date]:
+    """Every day from the first to the last, both included."""
+    return (first + timedelta(days=n) for n in range((last - first).days + 1))
 
 
 def day_start_s(day: date) -> float:

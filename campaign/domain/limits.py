@@ -46,6 +46,15 @@ class Used:
     #: (day, openid) -> (packets, fen)
     person_day: dict[tuple[date, str], tuple[int, int]]
 
+    def add_elsewhere(self, other: Used) -> None:
+        """Count what another ledger of the same merchant has used; a campaign's budget is its own."""
+        self.in_doubt_fen += other.in_doubt_fen
+        for day, fen in other.merchant_day_fen.items():
+            self.merchant_day_fen[day] = self.merchant_day_fen.get(day, 0) + fen
+        for key, (packets, fen) in other.person_day.items():
+            ours = self.person_day.get(key, (0, 0))
+            self.person_day[key] = (ours[0] + packets, ours[1] + fen)
+
 
 class Allowance:
     """Spends from the caps, one packet at a time, and says which cap forbids the next one."""

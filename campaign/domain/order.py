@@ -56,6 +56,8 @@ class PacketOrder:
     scene_id: str = ""
     #: Already URL-encoded (R2.4), or empty.
     risk_info: str = ""
+    #: Which of the texts came from the settings and not from the row's own cells.
+    from_settings: frozenset[str] = frozenset()
     #: The operator's own columns, in sheet order: header -> text.
     own: Mapping[str, str] = field(default_factory=dict)
     #: Present when one of our fix sheets carries the row's number along.

@@ -62,7 +62,7 @@ def overlap(
             rows += 1
             fen += pair[1]
     return Overlap(
-        campaign=campaign, rows=rows, fen=fen, same_file=same_file and bool(orders), of_rows=len(orders)
+        campaign=campaign, rows=rows, fen=fen, same_file=same_file and rows > 0, of_rows=len(orders)
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from campaign.domain.answer import Reach
 from campaign.domain.billno import mch_billno
 from campaign.domain.entry import Entry
-from campaign.domain.order import PacketDefaults, PacketOrder
+from campaign.domain.order import PacketOrder
 from campaign.domain.packet import Sender, request_parameters
 from campaign.domain.state import Evidence, State
 
@@ -27,8 +27,6 @@ _FACTS: Final = (
     "scene_id",
     "risk_info",
 )
-#: Of these the settings may have given the value; following a changed setting is not an edit of the row.
-_FROM_SETTINGS: Final = frozenset(_FACTS) - {"re_openid", "total_amount"}
 
 ORDINAL_KEYS: Final = "re_openid+ordinal"
 #: Still to be sent; what was cancelled is planned again when the campaign is reopened.
@@ -148,7 +146,6 @@ def draft_plan(
     campaign: str,
     mch_id: str,
     sender: Sender,
-    defaults: PacketDefaults,
     key_column: str,
     known_key_column: str | None,
     partial: bool = False,
@@ -182,13 +179,13 @@ def draft_plan(
     people: dict[str, list[Known]] = defaultdict(list)
     issues: dict[str, list[Known]] = defaultdict(list)
     for known in known_rows:
-        if key_column == ORDINAL_KEYS and not tied and not partial:
+        if key_column == ORDINAL_KEYS and not partial and not known.unlisted:
             people[known.re_openid].append(known)
         if known.row_key in reissued:
             issues[known.row_key].append(known)
         order = wanted.pop(known.mch_billno, None)
         if order is not None:
-            _compare(draft, known, order, defaults)
+            _compare(draft, known, order)
             if known.unlisted and known.state in _UNSENT:
                 draft.relisted.append(known.mch_billno)
             continue
@@ -225,7 +222,7 @@ def _number(order: PacketOrder, *, campaign: str, mch_id: str) -> str:
     return mch_billno(mch_id=mch_id, campaign_id=campaign, row_key=order.row_key)
 
 
-def _compare(draft: Draft, known: Known, order: PacketOrder, defaults: PacketDefaults) -> None:
+def _compare(draft: Draft, known: Known, order: PacketOrder) -> None:
     """Sort a row that has an entry into unchanged, revised and conflicting."""
     same = _fits(known, order, draft.sender)
     if known.state in _UNSENT:
@@ -237,7 +234,7 @@ def _compare(draft: Draft, known: Known, order: PacketOrder, defaults: PacketDef
     else:
         pending = revised = False
         if not same:
-            draft.conflicts.extend(_edits(known, order, defaults))
+            draft.conflicts.extend(_edits(known, order))
     if pending:
         draft.pending.append(order)
     if revised:
@@ -251,11 +248,12 @@ def _fits(known: Known, order: PacketOrder, sender: Sender) -> bool:
     return canonical_json(request_parameters(order, known.mch_billno, sender)) == known.parameters
 
 
-def _edits(known: Known, order: PacketOrder, defaults: PacketDefaults) -> Iterator[Conflicting]:
+def _edits(known: Known, order: PacketOrder) -> Iterator[Conflicting]:
+    """What the row's owner changed. A text that merely follows a changed setting is no edit of the row."""
     before: dict[str, str] = json.loads(known.parameters)
     for name in _FACTS:
         was, now = before.get(name, ""), str(getattr(order, name))
-        if was == now or (name in _FROM_SETTINGS and now == getattr(defaults, name)):
+        if was == now or name in order.from_settings:
             continue
         yield Conflicting(clash=Clash.EDITED, order=order, field=name, was=was, now=now, row=order.source.row)
 
@@ -350,4 +348,4 @@ def _moved(known: Known, now: Mapping[str, PacketOrder], sender: Sender) -> bool
     def holds(order: PacketOrder) -> bool:
         return _fits(known, order, sender) and canonical_json(order.own) == known.own
 
-    return len(now) > 1 and not holds(now[known.row_key]) and any(map(holds, now.values()))
+    return not holds(now[known.row_key]) and any(map(holds, now.values()))

@@ -101,6 +101,12 @@ class Summary:
             summary.add(entry)
         return summary
 
+    @property
+    def paid(self) -> Sum:
+        """What was taken from the account and did not come back."""
+        parts = [self.totals.verdicts[found] for found in (Verdict.CLAIMED, Verdict.UNCLAIMED)]
+        return Sum(sum(part.rows for part in parts), sum(part.fen for part in parts))
+
     def add(self, entry: Entry) -> None:
         """Count one entry everywhere it belongs."""
         found = verdict(entry)

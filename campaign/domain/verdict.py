@@ -23,6 +23,8 @@ from campaign.text import Text, text
 
 #: An order that is still open so long after it was taken gets a person's attention (section 6).
 WARN_S: Final = 25 * DAY_S
+#: An unopened packet goes back after so long (R4).
+CLAIM_WINDOW_S: Final = DAY_S
 #: WeChat Pay answers questions about an order for so long (R4).
 QUERY_WINDOW_S: Final = 30 * DAY_S
 
@@ -144,6 +146,16 @@ def evidence(entry: Entry) -> Text:
     if entry.asked_at_s is None:
         return text("WeChat Pay says {status}", status=entry.status)
     return text("WeChat Pay says {status}, asked {time}", status=entry.status, time=_time(entry.asked_at_s))
+
+
+def deadline_s(entry: Entry) -> float | None:
+    """Until when a packet can be opened, or its number sent again; None where nothing runs out."""
+    match entry.state:
+        case State.ACCEPTED if entry.accepted_at_s is not None:
+            return entry.accepted_at_s + CLAIM_WINDOW_S
+        case State.IN_DOUBT | State.PARKED if entry.first_sent_at_s is not None:
+            return entry.first_sent_at_s + REPEAT_WINDOW_S
+    return None
 
 
 def needs_person(entry: Entry, *, now_s: float, explain: Explain) -> Need | None:

@@ -63,6 +63,20 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentPacket:
+    """An entry as a record of what was sent: with its place in the order of sending."""
+
+    #: Counts the entries of this ledger, in the order of sending.
+    id: int
+    entry: Entry
+    #: When it was planned, and when anything about it was recorded last.
+    created_at_s: float
+    updated_at_s: float
+    #: The body of the newest answer to a request; empty where none came.
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One question about a number."""
 

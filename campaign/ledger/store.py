@@ -35,12 +35,14 @@ from campaign.ledger.records import (
     QueryResult,
     Question,
     SendResult,
+    SentPacket,
 )
 from campaign.ledger.rows import (
     CAMPAIGN_COLUMNS,
     ENTRY_COLUMNS,
     KNOWN_COLUMNS,
     Row,
+    Wordings,
     campaign_of,
     detail_json,
     entry_of,
@@ -49,7 +51,6 @@ from campaign.ledger.rows import (
     known_of,
     packed,
     unpacked,
-    wording_of,
 )
 from campaign.ports import Clock
 
@@ -74,7 +75,7 @@ _BEGIN: Final = f"""
     UPDATE entry SET
         state = 'in_doubt', attempts = attempts + 1, evidence = NULL, todo = 'ask', due_at_s = :until_s,
         not_before_s = 0, first_sent_at_s = COALESCE(first_sent_at_s, :now_s), last_sent_at_s = :now_s,
-        not_found_at_s = NULL, sending_since_s = NULL, owner = :owner, lease_until_s = :until_s, {_FLAG_KEPT}
+        not_found_at_s = NULL, sending_since_s = NULL, last_outcome = NULL, last_reach = 'row', owner = :owner, lease_until_s = :until_s, {_FLAG_KEPT}
     WHERE mch_billno = :mch_billno AND state = :state AND attempts = :attempts
         AND re_openid = :re_openid AND total_amount = :total_amount
         AND (state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
@@ -154,6 +155,26 @@ _REVISE: Final = """
         AND (state IN ('planned', 'cancelled') AND state = :before
              OR state = 'rejected' AND evidence = 'unstored' AND :before = 'rejected')
     RETURNING seq
+"""
+
+
+_SENT_PACKETS: Final = f"""
+    SELECT {ENTRY_COLUMNS}, seq,
+        (SELECT at_s FROM event WHERE event.entry = entry.seq ORDER BY event.seq LIMIT 1),
+        (SELECT at_s FROM event WHERE event.entry = entry.seq ORDER BY event.seq DESC LIMIT 1),
+        COALESCE((SELECT raw FROM attempt WHERE attempt.entry = entry.seq AND raw <> x''
+                  ORDER BY n DESC LIMIT 1), x'')
+    FROM entry
+"""
+# Not opened: taken long enough ago and still waiting; or gone back, and the row was not given a later number
+# that was, or may be, paid.
+_UNCLAIMED: Final = """
+    (state = 'accepted' AND accepted_at_s <= :unclaimed_since_s
+     OR state = 'refunded' AND issue > COALESCE((
+        SELECT MAX(again.issue) FROM (
+            SELECT campaign, row_key, issue FROM entry
+            WHERE issue > 1 AND state NOT IN ('rejected', 'cancelled')
+        ) AS again WHERE again.campaign = entry.campaign AND again.row_key = entry.row_key), 0))
 """
 
 
@@ -372,7 +393,7 @@ class Ledger:
     def add_entries(self, entries: Iterable[Entry], at_s: float) -> int:
         """Plan new entries; returns how many. Their order is the order of sending."""
         with self.atomic():
-            wordings: dict[bytes, int] = {}
+            wordings, numbers = Wordings(), dict[bytes, int]()
             campaigns: dict[str, int] = {}
             first = seq = self._value("SELECT COALESCE(MAX(seq), 0) FROM entry")
             todo = iter(entries)
@@ -383,7 +404,6 @@ class Ledger:
                     if entry.campaign not in campaigns:
                         sql = "SELECT id FROM campaign WHERE name = ?"
                         campaigns[entry.campaign] = self._value(sql, (entry.campaign,))
-                    wording, nonce = self._wording(entry, wordings)
                     rows.append(
                         (
                             seq,
@@ -395,8 +415,8 @@ class Ledger:
                             entry.row,
                             entry.re_openid,
                             entry.total_amount,
-                            wording,
-                            nonce,
+                            self._wording(*wordings.of(entry), numbers),
+                            entry.parameters.get("nonce_str", ""),
                             detail_json(entry.own),
                         )
                     )
@@ -419,7 +439,6 @@ class Ledger:
             if seq is None or was is None:
                 raise StaleEntry(entry.mch_billno)
             after = State.PLANNED if was.state is State.REJECTED else was.state
-            wording, nonce = self._wording(entry, {})
             self._guarded(
                 _REVISE,
                 {
@@ -431,8 +450,8 @@ class Ledger:
                     "row": entry.row,
                     "re_openid": entry.re_openid,
                     "total_amount": entry.total_amount,
-                    "wording": wording,
-                    "nonce_str": nonce,
+                    "wording": self._wording(*Wordings().of(entry), {}),
+                    "nonce_str": entry.parameters.get("nonce_str", ""),
                     "own": detail_json(entry.own),
                 },
             )
@@ -473,17 +492,15 @@ class Ledger:
         assert row is not None
         return row[0], row[1]
 
-    def _wording(self, entry: Entry, cache: dict[bytes, int]) -> tuple[int, str]:
-        """The number under which the entry's shared parameters are stored, and its nonce."""
-        digest, wording, nonce = wording_of(entry)
-        if digest not in cache:
-            self._db.execute(
-                "INSERT OR IGNORE INTO wording (digest, parameters) VALUES (?, ?)", (digest, wording)
-            )
-            if len(cache) >= _CHUNK:
-                cache.clear()
-            cache[digest] = self._value("SELECT id FROM wording WHERE digest = ?", (digest,))
-        return cache[digest], nonce
+    def _wording(self, digest: bytes, wording: str, numbers: dict[bytes, int]) -> int:
+        """The number under which a wording is stored; ``numbers`` remembers the last ones."""
+        if digest not in numbers:
+            sql = "INSERT OR IGNORE INTO wording (digest, parameters) VALUES (?, ?)"
+            self._db.execute(sql, (digest, wording))
+            if len(numbers) >= _CHUNK:
+                numbers.clear()
+            numbers[digest] = self._value("SELECT id FROM wording WHERE digest = ?", (digest,))
+        return numbers[digest]
 
     # Reading
 
@@ -500,6 +517,54 @@ class Ledger:
             WHERE campaign = {_CAMPAIGN_ID} AND state IN ({named}) ORDER BY sheet, row
         """
         return self._each(entry_of, sql, {"campaign": campaign})
+
+    def known_as(self, mch_billno: str) -> Known | None:
+        """The entry of that number as planning needs it."""
+        row = self._one(f"SELECT {KNOWN_COLUMNS} FROM entry WHERE mch_billno = ?", (mch_billno,))
+        return None if row is None else known_of(row)
+
+    def sent_packets(
+        self,
+        *,
+        limit: int,
+        offset: int = 0,
+        campaign: str | None = None,
+        unclaimed_since_s: float | None = None,
+    ) -> list[SentPacket]:
+        """A page of what was sent, or may have been, in the order of sending.
+
+        Args:
+            campaign: only its entries; by default those of all campaigns.
+            unclaimed_since_s: only packets that nobody opened: taken before this moment and still waiting,
+                or gone back and not paid again under a later number.
+        """
+        which = _sent(campaign, unclaimed_since_s)
+        values = {"campaign": campaign, "unclaimed_since_s": unclaimed_since_s}
+        sql = f"{_SENT_PACKETS} WHERE {which} ORDER BY seq LIMIT :limit OFFSET :offset"
+        return list(self._each(_packet_of, sql, values | {"limit": limit, "offset": offset}))
+
+    def count_sent_packets(
+        self, *, campaign: str | None = None, unclaimed_since_s: float | None = None
+    ) -> int:
+        """How many there are on all pages of `sent_packets`."""
+        values = {"campaign": campaign, "unclaimed_since_s": unclaimed_since_s}
+        which = _sent(campaign, unclaimed_since_s)
+        counted = "COALESCE(SUM(rows), 0) FROM total" if unclaimed_since_s is None else "COUNT(*) FROM entry"
+        row = self._one(f"SELECT {counted} WHERE {which}", values)
+        return int(row[0]) if row else 0
+
+    def sent_packet(self, *, mch_billno: str | None = None, id: int | None = None) -> SentPacket | None:  # noqa: A002
+        """The packet of that number, or at that place, sent or not."""
+        sql = f"{_SENT_PACKETS} WHERE mch_billno = :mch_billno OR seq = :id"
+        row = self._one(sql, {"mch_billno": mch_billno, "id": id})
+        return None if row is None else _packet_of(row)
+
+    def numbers(self, *, but: str) -> Iterator[tuple[str, str, str]]:
+        """``mch_billno``, ``send_listid`` and ``detail_id`` of every entry of all other campaigns."""
+        sql = f"""
+            SELECT mch_billno, send_listid, detail_id FROM entry WHERE campaign IS NOT {_CAMPAIGN_ID}
+        """
+        return self._each(lambda row: (row[0], row[1], row[2]), sql, {"campaign": but})
 
     def attempts(self, mch_billno: str) -> list[Attempt]:
         """The requests sent under a number, oldest first."""
@@ -677,7 +742,14 @@ class Ledger:
     # Sending
 
     def begin_sends(
-        self, entries: Sequence[Entry], *, limits: Limits, now_s: float, owner: str, lease_s: float
+        self,
+        entries: Sequence[Entry],
+        *,
+        limits: Limits,
+        now_s: float,
+        owner: str,
+        lease_s: float,
+        others: Sequence[Ledger] = (),
     ) -> Begun:
         """Record, durably, that requests for these entries are about to leave.
 
@@ -693,6 +765,7 @@ class Ledger:
                 daily limit waits for the next Beijing day.
             owner: who is going to send.
             lease_s: how long nobody else repeats them.
+            others: the merchant's other ledgers; the merchant's and the people's days are counted in all.
         """
         begun: list[int] = []
         held: list[tuple[Entry, Cap]] = []
@@ -702,7 +775,10 @@ class Ledger:
                 batch = list(group)
                 days = beijing_days(now_s)
                 people = {entry.re_openid for entry in batch}
-                allowance = Allowance(limits, self.used(name, days=days, people=people), days)
+                used = self.used(name, days=days, people=people)
+                for other in others:
+                    used.add_elsewhere(other.used(name, days=days, people=people))
+                allowance = Allowance(limits, used, days)
                 waiting = self._waiting_people(people, now_s)
                 for entry in batch:
                     counted = self._counted_days(entry, days)
@@ -869,6 +945,21 @@ class Ledger:
                         State.IN_DOUBT,
                     )
             return Begun(entries=self._entries(begun), held=tuple(held), stale=tuple(stale))
+
+    def end_repeats(self, campaign: str, *, now_s: float) -> int:
+        """Repeats that nobody sent within 72 h of the first request are asked about instead; returns how many."""
+        with self.atomic():
+            rows = []
+            for state in (State.IN_DOUBT, State.PARKED):
+                rows += self._all(
+                    f"UPDATE entry SET todo = 'ask', due_at_s = :now_s WHERE campaign = {_CAMPAIGN_ID}"
+                    f" AND state = '{state}' AND todo = 'repeat' AND :now_s - first_sent_at_s >= {REPEAT_WINDOW_S}"
+                    " RETURNING seq, mch_billno, state",
+                    {"campaign": campaign, "now_s": now_s},
+                )
+            for seq, mch_billno, state in rows:
+                self._append(campaign, seq, mch_billno, now_s, EventKind.WOKEN, State(state), State(state))
+            return len(rows)
 
     def wake(self, campaign: str, *, now_s: float) -> int:
         """An operator's new command: what waits for a person is asked about now, so that a top-up or a
@@ -1040,7 +1131,9 @@ class Ledger:
         return (row[0], row[1].hex()) if row else (0, "")
 
     def has_event(self, seq: int, digest: str) -> bool:
-        """Whether that event is part of this ledger's history."""
+        """Whether that event is part of this ledger's history; number 0 is the beginning of every history."""
+        if not seq:
+            return True
         row = self._one("SELECT digest FROM event WHERE seq = ?", (seq,))
         return row is not None and row[0].hex() == digest
 
@@ -1161,6 +1254,25 @@ class Ledger:
 
     def _each(self, build: Callable[[Row], T], sql: str, values: Mapping[str, object]) -> Iterator[T]:
         return map(build, self._rows(sql, values))
+
+
+def _sent(campaign: str | None, unclaimed_since_s: float | None) -> str:
+    """The condition for what was sent, or may have been; ``total`` can be asked by it, too."""
+    which = "state NOT IN ('planned', 'cancelled')"
+    if campaign is not None:
+        which += f" AND campaign = {_CAMPAIGN_ID}"
+    return which if unclaimed_since_s is None else f"{which} AND {_UNCLAIMED}"
+
+
+def _packet_of(row: Row) -> SentPacket:
+    *_, number, created_at_s, updated_at_s, raw = row
+    return SentPacket(
+        id=number,
+        entry=entry_of(row),
+        created_at_s=created_at_s,
+        updated_at_s=updated_at_s,
+        raw=unpacked(raw),
+    )
 
 
 def _step_values(before: State, step: Step) -> dict[str, object]:

@@ -139,7 +139,8 @@ class SharedPacer:
             self._log(header.requests + 1, now_s)
             step_s = self._step_s(self._factor(header, now_s))
             # The grid goes on from where it was if we were here in time, or nearly; else it begins anew.
-            grid_s = max(header.next_at_s, arrived_s - _NEARLY_S, now_s - _CATCH_UP_S)
+            in_time = arrived_s <= header.next_at_s + _NEARLY_S
+            grid_s = max(header.next_at_s if in_time else arrived_s, now_s - _CATCH_UP_S)
             self._write(
                 header._replace(requests=header.requests + 1, next_at_s=grid_s + step_s, last_at_s=now_s)
             )

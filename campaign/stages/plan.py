@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from campaign.domain.campaign import Campaign
 from campaign.domain.days import beijing_day
 from campaign.domain.mask import mask_openid
 from campaign.domain.money import yuan_grouped, yuan_text
-from campaign.domain.order import PacketDefaults, PacketOrder
+from campaign.domain.order import PacketOrder
 from campaign.domain.overlap import COMPARED_S, Overlap, is_another_list, overlap
 from campaign.domain.packet import Sender
 from campaign.domain.plan import Clash, Conflicting, Draft, draft_plan
@@ -42,7 +42,6 @@ def draft(
     campaign: str,
     sheet: SheetFacts,
     sender: Sender,
-    defaults: PacketDefaults,
 ) -> Draft:
     """Compare the sheet with the ledger; writes nothing, so it can be shown before anybody agrees.
 
@@ -57,7 +56,6 @@ def draft(
         campaign=campaign,
         mch_id=sender.mch_id,
         sender=sender,
-        defaults=defaults,
         key_column=sheet.key_column,
         known_key_column=known.key_column if known else None,
         partial=sheet.partial,
@@ -93,7 +91,7 @@ def plan(ledger: Ledger, drafted: Draft, *, sheet: SheetFacts, title: str, now_s
 
 
 def refuse_same_list(
-    ledgers: Iterable[Ledger],
+    ledgers: Sequence[Ledger],
     drafted: Draft,
     *,
     sheet: SheetFacts,
@@ -101,6 +99,9 @@ def refuse_same_list(
     now_s: float,
 ) -> list[Overlap]:
     """Compare what would be planned with the merchant's other campaigns of the last 30 days.
+
+    Args:
+        ledgers: the campaign's own ledger, then the merchant's others.
 
     Returns:
         overlaps too small to refuse, which a person has to agree to.
@@ -111,11 +112,11 @@ def refuse_same_list(
     """
     orders = [order for _, order in drafted.new]
     found: list[Overlap] = []
+    _refuse_another_list(ledgers[0], drafted, sheet)
     for ledger in ledgers:
         for other in ledger.campaigns():
-            if other.name == drafted.campaign:
-                _refuse_another_list(ledger, drafted, sheet)
-            elif orders and other.name not in also_pays:
+            # The same name has the same numbers, in whatever ledger: it cannot pay twice.
+            if orders and other.name != drafted.campaign and other.name not in also_pays:
                 paid = ledger.paid_pairs(other.name, since_s=now_s - COMPARED_S)
                 common = overlap(orders, other.name, paid, same_file=other.sheet_digest == sheet.digest)
                 if common.is_same_list:

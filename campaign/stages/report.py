@@ -16,6 +16,7 @@ from campaign.ledger.records import EventKind
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock
 from campaign.report.files import file_stem, new_file, refuse_existing
+from campaign.report.history import Trace, traces
 from campaign.report.lines import Facts, Format, Say, line_of
 from campaign.report.seal import Digest, Seal
 from campaign.report.table import CsvReport, JsonReport
@@ -23,6 +24,7 @@ from campaign.report.verify import Difference, first_difference, first_row_diffe
 from campaign.text import text
 from campaign.wechat.answers import explain
 
+#: What every report consists of; ``pdf``, a slip of one page, is made where it is named.
 FORMATS: Final = ("xlsx", "html", "csv", "json")
 
 
@@ -44,12 +46,13 @@ def write_report(
 
     Args:
         out: the folder.
-        formats: some of `FORMATS`.
+        formats: some of `FORMATS`, or ``pdf``.
         unmask: full openids in JSON and on the page, too; the workbook and CSV always have them.
 
     Raises:
         UsageError: no such campaign, or a file is there already and ``force`` is not set.
         StorageError: a file could not be written; earlier reports are as they were.
+        SetupError: a PDF is asked for, and the extra that makes it is missing.
     """
     campaign = ledger.campaign(campaign_name)
     if campaign is None:
@@ -78,7 +81,7 @@ class Verified:
     """What `verify_report` found."""
 
     seal: Seal
-    #: False: the event that the report names is not in this ledger, so one of the two was altered or is older.
+    #: False: the event that the report names is not in this ledger: one of the two was altered, or is older.
     in_chain: bool
     #: Rows that had news since; of these only number, openid and amount were compared.
     moved: int
@@ -138,7 +141,9 @@ def verify_report(
         _write(ledger, facts, {path.suffix.lower()[1:]: again}, say=say_in(seal.lang))
         if news or other_version:
             rewritten = {e.mch_billno for e in news if e.kind in (EventKind.REVISED, EventKind.CORRECTED)}
-            difference = first_row_difference(path, again, moved=moved, rewritten=rewritten)
+            difference = first_row_difference(
+                path, again, moved=moved, rewritten=rewritten, only_stable=other_version
+            )
         else:
             difference = first_difference(path, again)
     return Verified(seal, True, len(moved), other_version, difference)
@@ -148,7 +153,7 @@ def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say)
     with ExitStack() as open_files:
         sinks = []
         for name, path in paths.items():
-            sink = _sink(name, open_files.enter_context(new_file(path)), facts, say=say)
+            sink = _sink(name, open_files.enter_context(new_file(path)), facts, ledger, say=say)
             open_files.callback(sink.close)
             sinks.append(sink)
         summary, digest = Summary(), Digest(facts)
@@ -162,16 +167,23 @@ def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say)
             sink.finish(summary, digest.hexdigest())
 
 
-def _sink(name: str, path: Path, facts: Facts, *, say: Say) -> Format:
+def _sink(name: str, path: Path, facts: Facts, ledger: Ledger, *, say: Say) -> Format:
     match name:
         case "xlsx":
             from campaign.report.workbook import WorkbookReport
 
-            return WorkbookReport(path, facts, say=say, explain=explain)
+            def history(mch_billno: str) -> Sequence[Trace]:
+                return traces(ledger.attempts(mch_billno), ledger.questions(mch_billno))
+
+            return WorkbookReport(path, facts, say=say, explain=explain, history=history)
         case "html":
             from campaign.report.page import PageReport
 
             return PageReport(path, facts, say=say, explain=explain)
+        case "pdf":
+            from campaign.report.slip import SlipReport
+
+            return SlipReport(path, facts, say=say, explain=explain)
         case "csv":
             return CsvReport(path, facts, say=say)
         case "json":

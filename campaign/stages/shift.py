@@ -8,7 +8,7 @@ intents, and everything that a crash can leave behind is an entry in doubt that 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -77,6 +77,8 @@ class Desk:
     limits: Limits
     breaker: BreakerPolicy
     sends_per_second: float
+    #: The merchant's other ledgers, whose packets count against the same daily caps.
+    other_ledgers: Sequence[Ledger] = ()
     #: Who we are, as a claim on an entry says it.
     owner: str
     #: Whether somebody asked us to stop (Ctrl-C, SIGTERM).
@@ -124,6 +126,7 @@ class Shift:
         """
         desk = self.desk
         self._held_by_doubt = False
+        desk.ledger.end_repeats(self.campaign, now_s=desk.clock.now_s())
         while True:
             done = desk.crew.finished()
             with desk.ledger.atomic():
@@ -264,7 +267,12 @@ class Shift:
             if not candidates:
                 break
             result = desk.ledger.begin_sends(
-                candidates, limits=desk.limits, now_s=desk.clock.now_s(), owner=desk.owner, lease_s=_LEASE_S
+                candidates,
+                limits=desk.limits,
+                now_s=desk.clock.now_s(),
+                owner=desk.owner,
+                lease_s=_LEASE_S,
+                others=desk.other_ledgers,
             )
             begun.extend(result.entries)
             if not self._go_on_after(result.held) or not (result.entries or result.held):
@@ -395,7 +403,7 @@ def _ask_once(desk: Desk, entry: Entry) -> Asked:
     desk.query_pacer.acquire()
     asked_at_s = desk.clock.now_s()
     try:
-        answer = desk.gateway.query(entry.mch_billno)
+        answer = desk.gateway.query(entry.mch_billno, appid=entry.parameters["wxappid"])
     except GatewayError as error:
         nothing = QueryAnswer(err_code_des=str(error))
         return Asked(entry=entry, asked_at_s=asked_at_s, answer=nothing, reached=False)

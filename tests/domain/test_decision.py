@@ -218,6 +218,10 @@ class TestStatuses:
         assert step.state is after
         assert step.sending_since_s == since_s
 
+    def test_a_clock_set_back_only_makes_the_day_begin_now(self):
+        step = asked(Status.SENDING, sent(None, sending_since_s=NOW_S + DAY_S))
+        assert (step.state, step.sending_since_s) == (State.ACCEPTED, NOW_S)
+
     @pytest.mark.parametrize("state", [State.PARKED, State.ACCEPTED])
     def test_an_order_that_they_had_and_have_no_longer_is_a_persons_matter(self, state):
         step = asked(Status.NOT_FOUND, sent(Outcome.ACCEPTED, state=state, accepted_at_s=NOW_S - 5))

@@ -38,7 +38,6 @@ def draft(sheet, ledger=(), *, key_column: str = OPENID, before: str | None = "s
         "campaign": CAMPAIGN,
         "mch_id": MCH_ID,
         "sender": SENDER,
-        "defaults": DEFAULTS,
         "key_column": key_column,
         "known_key_column": (key_column if before == "same" else before) if ledger else None,
     }
@@ -95,6 +94,11 @@ class TestTheSameSheetAgain:
         drafted = draft(self.SHEET[:1], [known(row, State.ACCEPTED) for row in self.SHEET])
         assert drafted.missing == 2
         assert drafted.conflicts == []
+
+    @pytest.mark.parametrize("entry", [{"state": State.PLANNED}, UNSTORED])
+    def test_a_row_under_which_nothing_can_have_been_stored_may_be_taken_away(self, entry):
+        drafted = draft(self.SHEET[:2], [known(row, **entry) for row in self.SHEET])
+        assert (drafted.missing, drafted.conflicts) == (0, [])
 
     def test_a_part_shown_on_purpose_lacks_nothing(self):
         drafted = draft(self.SHEET[:1], [known(row, State.ACCEPTED) for row in self.SHEET], partial=True)
@@ -197,9 +201,8 @@ class TestEditedRows:
     @pytest.mark.parametrize("field", ["wishing", "send_name", "act_name", "remark", "scene_id", "risk_info"])
     def test_a_text_that_merely_follows_a_changed_setting_is_no_edit(self, state, field):
         before = order("oA 1.88")
-        settings: PacketDefaults = replace(DEFAULTS, **{field: "PRODUCT_1"})
-        following = replace(before, **{field: "PRODUCT_1"})
-        drafted = draft([following], [known(before, state)], defaults=settings)
+        following = replace(before, **{field: "PRODUCT_1"}, from_settings=frozenset({field}))
+        drafted = draft([following], [known(before, state)])
         assert (drafted.conflicts, drafted.unchanged, revised(drafted)) == ([], 1, [])
 
     def test_an_amount_never_follows_a_setting(self):
@@ -419,6 +422,18 @@ class TestFixSheets:
         assert draft([tied("oB 1.88", key="7")], ledger, before=ID, partial=True).conflicts == []
         assert draft(orders("7: oB 1.88", "8: oB 3.00"), ledger, key_column=ID).conflicts == []
 
+    @pytest.mark.parametrize("column, found", [(ID, []), (OPENID, [Clash.OTHER_KEY])])
+    def test_so_with_ids_a_corrected_openid_may_be_one_that_has_a_row_of_its_own(self, column, found):
+        paid = known("8: oB 3.00", State.ACCEPTED)
+        fixed = draft(
+            [tied("oB 1.88", key="7")], [known("7: oA 1.88", **UNSTORED), paid], before=column, partial=True
+        )
+        assert clashes(fixed) == found
+        again = tied("oB 1.88", key="7", issue=2)
+        assert (
+            clashes(draft([again], [known("7: oA 1.88", **DEAD), paid], before=column, partial=True)) == found
+        )
+
     def test_a_person_with_several_rows_of_their_own_is_no_conflict_where_the_openid_stays(self):
         first, second = repeats("oA 1.00", "oA 2.00")
         ledger = [known(first, State.ACCEPTED), known(second, **UNSTORED)]
@@ -482,6 +497,13 @@ class TestReissues:
         ):
             assert clashes(draft([third], ledger, partial=True)) == [Clash.NOT_DEAD]
 
+    def test_a_person_with_several_rows_may_have_one_of_them_reissued(self):
+        first, second = repeats("oA 1.00", "oA 2.00")
+        ledger = [known(first, State.ACCEPTED), known(second, **DEAD)]
+        again = tied("oA 2.00", key="oA #2", issue=2)
+        drafted = draft([again], ledger, before=ORDINAL, partial=True)
+        assert (new(drafted), drafted.conflicts) == (["oA #2"], [])
+
     def test_another_rows_death_proves_nothing(self):
         ledger = [known("oA 1.88", State.IN_DOUBT), known("oB 1.88", **DEAD)]
         assert clashes(draft([self.SECOND], ledger, partial=True)) == [Clash.NOT_DEAD]
@@ -491,6 +513,11 @@ class TestReissues:
             [self.SECOND], [known("oA 1.88", **DEAD), known(self.SECOND, State.ACCEPTED)], partial=True
         )
         assert (new(drafted), drafted.unchanged, drafted.conflicts) == ([], 1, [])
+
+    def test_a_reissued_row_is_no_reason_against_another_row_for_that_person(self):
+        ledger = [known("7: oA 1.88", **DEAD), known(tied("oA 1.88", key="7", issue=2), State.ACCEPTED)]
+        drafted = draft(orders("7: oA 1.88", "8: oA 1.88"), ledger, key_column=ID)
+        assert (new(drafted), drafted.conflicts) == (["8"], [])
 
     def test_the_original_sheet_again_neither_lacks_the_reissued_row_nor_pays_it(self):
         ledger = [known("oA 1.88", **DEAD), known(self.SECOND, State.ACCEPTED)]

@@ -17,6 +17,7 @@ from campaign.domain.verdict import (
     VERDICT_TEXT,
     Owner,
     Verdict,
+    deadline_s,
     evidence,
     halt_advice,
     needs_person,
@@ -146,6 +147,13 @@ def test_a_parked_packet_can_be_sent_again_until_its_third_day_ends():
 def test_an_unopened_packet_needs_a_person_from_day_25_on(age_days, words):
     assert need(State.ACCEPTED, now_s=SENT + 25 * DAY_S - 1) is None
     assert words in str(need(State.ACCEPTED, now_s=SENT + age_days * DAY_S).advice)
+
+
+@pytest.mark.parametrize(
+    "state, hours", [(State.ACCEPTED, 24), (State.PARKED, 72), (State.IN_DOUBT, 72), (State.RECEIVED, None)]
+)
+def test_opening_and_repeating_run_out(state, hours):
+    assert deadline_s(entry(state)) == (hours and SENT + hours * HOUR_S)
 
 
 def test_whatever_is_not_settled_after_thirty_days_needs_a_person():

@@ -1,0 +1,412 @@
+"""From the cells below the header to orders and problems.
+
+Every rule is applied once per distinct value and its answer kept, so a million rows cost little more than
+their look-ups, and no second, vectorised form of a rule exists that could drift from the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from campaign.domain.billno import Tie, canonical_row_key, repeat_key
+from campaign.domain.checks import Finding, check_amount, check_openid
+from campaign.domain.limits import Limits
+from campaign.domain.money import yuan_text
+from campaign.domain.order import PacketOrder, RowProblem, Source
+from campaign.sheet import cells as read
+from campaign.sheet.cells import PLACEHOLDER_LENGTH, Cell, Cleaned, Value, is_empty, shown, text_of
+from campaign.sheet.columns import TIE_FIELDS, Columns, column_letters
+from campaign.sheet.grid import ROWS_MAX, Grid
+from campaign.sheet.kinds import check_kind
+from campaign.sheet.occurrences import Occurrences, rows_text
+from campaign.sheet.orders import Orders, Record
+from campaign.sheet.people import people_notes
+from campaign.sheet.reading import ReadOptions
+from campaign.sheet.remarks import Remarks
+from campaign.sheet.texts import TEXT_FIELDS, TextReader
+from campaign.sheet.ties import read_tie
+from campaign.sheet.totals import SUBTOTAL, Totals
+from campaign.text import Text, text
+
+_SCENE: Final = TEXT_FIELDS.index("scene_id")
+_OPENID_LENGTH: Final = 28
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of the rows."""
+
+    rows: int
+    #: Rows that are hidden and were left out.
+    hidden: int
+    orders: Sequence[PacketOrder]
+    problems: tuple[RowProblem, ...]
+    notes: tuple[Text, ...]
+    key_column: str
+
+
+def read_rows(
+    *,
+    file: str,
+    grid: Grid,
+    columns: Columns,
+    rows: Iterable[tuple[int, Sequence[Cell]]],
+    options: ReadOptions,
+) -> Outcome:
+    """Read every row below the header.
+
+    Args:
+        columns: clear (`Columns.require_clear`).
+        rows: row number and cells.
+    """
+    reader = _Rows(file, grid, columns, options)
+    for number, row in rows:
+        reader.read(number, row)
+    return reader.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A finding with its place; no column: about the row, or a value from the settings."""
+
+    field: str
+    column: int | None
+    value: Cell
+    finding: Finding
+
+
+class _Rows:
+    """The rows read so far."""
+
+    def __init__(self, file: str, grid: Grid, columns: Columns, options: ReadOptions) -> None:
+        self._file, self._grid, self._columns, self._options = file, grid, columns, options
+        self._openid_at = columns.fields["re_openid"]
+        self._amount_at = columns.amount
+        self._id_at = None if columns.tied else columns.fields.get("id")
+        self._tie_at = [columns.fields[name] for name in TIE_FIELDS] if columns.tied else []
+        self._own_at = list(columns.own)
+        self._width = max(columns.headers) + 1
+        self._field_at = {at: name for name, at in columns.fields.items()}
+        self._flawed = {**_merged_cells(grid, self._field_at), **grid.cell_findings}
+        self._left_out = frozenset[int]() if options.include_hidden else grid.hidden_rows
+        self._texts = TextReader(columns, options.defaults)
+        self._amounts: dict[Cell, Value] = {}
+        self._bands: dict[tuple[int, str], tuple[Finding, ...]] = {}
+        self._totals = Totals(columns)
+
+        self._rows = 0
+        self._last_row = 0
+        self._records: list[Record] = []
+        self._problems: list[tuple[int, int, RowProblem]] = []
+        self._people: Occurrences[str] = Occurrences()
+        self._keys: Occurrences[str] = Occurrences()
+        self._remarks = Remarks()
+        self._unnamed: set[int] = set()
+        self._hidden_rows: list[int] = []
+        #: Fen of all rows and of the hidden ones; None once an amount could not be read.
+        self._sum: int | None = 0
+        self._sum_hidden = 0
+
+    def read(self, number: int, row: Sequence[Cell]) -> None:
+        """Take in one row of the worksheet."""
+        if len(row) < self._width:
+            row = [*row, *[""] * (self._width - len(row))]
+        cell = row[self._openid_at]
+        plain = type(cell) is str and len(cell) > PLACEHOLDER_LENGTH and not check_openid(cell)
+        if not plain:
+            if is_empty(cell) and all(map(is_empty, row)):
+                return
+            if self._totals.take(number, row):
+                return
+        for held in self._totals.release():
+            self._read_data(*held, plain=False)
+        self._read_data(number, row, plain=plain)
+
+    def _read_data(self, number: int, row: Sequence[Cell], *, plain: bool) -> None:
+        """Take in a row of a person.
+
+        Args:
+            plain: its openid is one already, as nearly all are.
+        """
+        found: list[_Found] = []
+        re_openid = text_of(row[self._openid_at]) if plain else self._openid(number, row, found)
+        is_subtotal = bool(found) and found[0].finding is SUBTOTAL
+        if not found and (len(re_openid) != _OPENID_LENGTH or re_openid[0] != "o" or re_openid.islower()):
+            self._remarks.add("re_openid", Cleaned.SHAPE, number)
+        amount = self._amount(number, row)
+        if amount.findings:
+            self._sum = None
+            found += [self._about_amount(row, finding) for finding in amount.findings]
+        elif self._sum is not None and not is_subtotal:
+            self._sum += amount.fen
+        texts = self._texts.read(row)
+        if texts.findings:
+            found += [_Found(f.field, f.column, f.value, f.finding) for f in texts.findings]
+        if not amount.findings:
+            beyond = self._bands.get((amount.fen, texts.values[_SCENE]))
+            if beyond is None:
+                beyond = self._band(amount.fen, texts.values[_SCENE])
+            if beyond:
+                found += [self._about_amount(row, finding) for finding in beyond]
+        row_key, tie = self._key(number, row, re_openid, found)
+        self._other_findings(number, row, found)
+        if number in self._left_out:
+            self._hidden_rows.append(number)
+            self._sum_hidden += amount.fen
+            return
+        if self._options.limit is not None and self._rows >= self._options.limit:
+            return
+        self._rows += 1
+        self._last_row = number
+        for field, kind in texts.cleaned:
+            self._remarks.add(field, kind, number)
+        if found:
+            self._problems += [(number, f.column or 0, self._problem(number, f)) for f in found]
+            return
+        own = tuple([c if type(c := row[at]) is str else text_of(c) for at in self._own_at])
+        self._records.append(Record(number, row_key, re_openid, amount.fen, texts.values, own, tie))
+
+    def _openid(self, number: int, row: Sequence[Cell], found: list[_Found]) -> str:
+        cell = row[self._openid_at]
+        value = read.identifier(cell)
+        findings = value.findings or check_openid(value.text)
+        if findings and self._totals.is_totals(row):
+            findings = (SUBTOTAL,)
+        elif findings and value.text == self._columns.headers[self._openid_at]:
+            findings = (_HEADER_AGAIN,)
+        found += [_Found("re_openid", self._openid_at, cell, finding) for finding in findings]
+        for kind in value.cleaned:
+            if value.text:
+                self._remarks.add("re_openid", kind, number)
+        return value.text
+
+    def _about_amount(self, row: Sequence[Cell], finding: Finding) -> _Found:
+        return _Found("total_amount", self._amount_at, row[self._amount_at], finding)
+
+    def _amount(self, number: int, row: Sequence[Cell]) -> Value:
+        cell = row[self._amount_at]
+        # Not for other types: TRUE and 1 are the same key, and not the same amount.
+        kept = type(cell) is str or type(cell) is float
+        value = self._amounts.get(cell) if kept else None
+        if value is None:
+            value = read.amount(cell, in_fen=self._columns.amount_in_fen)
+            if kept:
+                self._amounts[cell] = value
+        for kind in value.cleaned:
+            self._remarks.add("total_amount", kind, number)
+        return value
+
+    def _band(self, fen: int, scene_id: str) -> tuple[Finding, ...]:
+        findings = (*check_amount(fen, scene_id), *_beyond_a_day(fen, self._options.limits))
+        self._bands[fen, scene_id] = findings
+        return findings
+
+    def _key(
+        self, number: int, row: Sequence[Cell], re_openid: str, found: list[_Found]
+    ) -> tuple[str, Tie | None]:
+        """The row's key; people and keys are counted over all rows, hidden and invalid ones too."""
+        ordinal = self._people.add(re_openid, number) if re_openid else 1
+        if self._tie_at:
+            tie = read_tie([row[at] for at in self._tie_at], mch_id=self._options.mch_id)
+            if isinstance(tie, Finding):
+                found.append(_Found("row_key", self._tie_at[1], row[self._tie_at[1]], tie))
+                return "", None
+            self._keys.add(f"{tie.campaign}\n{tie.row_key}", number)
+            return tie.row_key, tie
+        if self._id_at is not None:
+            row_key = self._own_id(number, row[self._id_at], self._id_at, found)
+            if row_key:
+                self._keys.add(row_key, number)
+            return row_key, None
+        if self._options.allow_repeats:
+            return repeat_key(re_openid, ordinal), None
+        return re_openid, None
+
+    def _own_id(self, number: int, cell: Cell, at: int, found: list[_Found]) -> str:
+        value = read.identifier(cell)
+        findings = value.findings
+        row_key = ""
+        try:
+            row_key = canonical_row_key(value.text)
+        except ValueError:
+            findings = findings or (_STRANGE_ID if value.text else _NO_ID,)
+        found += [_Found("id", at, cell, finding) for finding in findings]
+        for kind in value.cleaned:
+            if row_key:
+                self._remarks.add("id", kind, number)
+        return row_key
+
+    def _other_findings(self, number: int, row: Sequence[Cell], found: list[_Found]) -> None:
+        for field, at in self._columns.kinds:
+            if finding := check_kind(field, row[at]):
+                found.append(_Found(field, at, row[at], finding))
+        if self._flawed:
+            for at, field in self._field_at.items():
+                if finding := self._flawed.get((number, at)):
+                    found[:] = [f for f in found if f.column != at]
+                    found.append(_Found(_public_name(field), at, row[at], finding))
+        if len(row) > self._columns.width:
+            beyond = [at for at in range(self._columns.width, len(row)) if not is_empty(row[at])]
+            if beyond and self._grid.delimited:
+                found.append(_Found("", beyond[0], row[beyond[0]], _TOO_MANY_CELLS))
+        if len(row) > len(self._columns.headers) and not self._grid.delimited:
+            self._unnamed.update(
+                at for at, cell in enumerate(row) if at not in self._columns.headers and not is_empty(cell)
+            )
+
+    def _problem(self, number: int, found: _Found) -> RowProblem:
+        return RowProblem(
+            source=Source(file=self._file, sheet=self._grid.name, row=number),
+            column=found.field,
+            cell="" if found.column is None else f"{column_letters(found.column)}{number}",
+            value=shown(found.value),
+            problem=found.finding.problem,
+            advice=found.finding.advice,
+        )
+
+    def finish(self) -> Outcome:
+        """Judge what only the whole sheet shows."""
+        self._judge_repeats()
+        bad = {number for number, _, _ in self._problems}
+        records = [record for record in self._records if record.row not in bad]
+        self._judge_totals()
+        self._problems.sort(key=lambda placed: placed[:2])
+        own_headers = tuple(self._columns.own.values())
+        return Outcome(
+            rows=self._rows,
+            hidden=len(self._hidden_rows),
+            orders=Orders(self._file, self._grid.name, own_headers, records),
+            problems=tuple(problem for _, _, problem in self._problems),
+            notes=(*self._notes(), *people_notes(records, self._options.limits)),
+            key_column=self._key_column(),
+        )
+
+    def _key_column(self) -> str:
+        if self._tie_at:
+            return "row_key"
+        if self._id_at is not None:
+            return "id"
+        return "re_openid+ordinal" if self._options.allow_repeats else "re_openid"
+
+    def _judge_repeats(self) -> None:
+        if self._tie_at:
+            self._repeats(self._keys, "row_key", self._tie_at[1], _SAME_TIE)
+        elif self._id_at is not None:
+            self._repeats(self._keys, "id", self._id_at, _SAME_ID)
+        elif not self._options.allow_repeats:
+            self._repeats(self._people, "re_openid", self._openid_at, _SAME_PERSON)
+
+    def _repeats(self, occurrences: Occurrences[str], field: str, at: int, advice: Text) -> None:
+        """All rows of a repeated key are problems, since a person must say which of them counts."""
+        for key, rows in occurrences.repeated().items():
+            finding = Finding(
+                text("appears {times} times: {rows}", times=len(rows), rows=rows_text(rows)), advice
+            )
+            for number in rows:
+                if number not in self._left_out and number <= self._last_row:
+                    place = _Found(field, at, key.rpartition("\n")[2], finding)
+                    self._problems.append((number, at, self._problem(number, place)))
+
+    def _judge_totals(self) -> None:
+        """The sheet's own total must be that of its rows, with or without the hidden ones."""
+        if self._sum is None or self._options.limit is not None:
+            return
+        for number, row in self._totals.rows():
+            stated = self._stated(row)
+            if stated.findings or stated.fen in (self._sum, self._sum - self._sum_hidden):
+                continue
+            problem = text(
+                "the totals row says ¥{stated}, but the rows above it add up to ¥{sum}",
+                stated=yuan_text(stated.fen),
+                sum=yuan_text(self._sum),
+            )
+            found = _Found(
+                "total_amount", self._amount_at, row[self._amount_at], Finding(problem, _CHECK_TOTAL)
+            )
+            self._problems.append((number, self._amount_at, self._problem(number, found)))
+
+    def _stated(self, row: Sequence[Cell]) -> Value:
+        return read.amount(row[self._amount_at], in_fen=self._columns.amount_in_fen)
+
+    def _notes(self) -> Iterable[Text]:
+        yield from self._remarks.notes()
+        if self._hidden_rows:
+            yield text(
+                "{count} hidden rows were left out and are not paid: {rows}; "
+                "to include them, say --include-hidden",
+                count=len(self._hidden_rows),
+                rows=rows_text(self._hidden_rows),
+            )
+        elif included := len(self._grid.hidden_rows):
+            yield text("{count} rows are hidden in the sheet and were included", count=included)
+        if columns := sorted(self._grid.hidden_columns & self._columns.headers.keys()):
+            yield text(
+                "hidden columns were read too: {columns}",
+                columns=", ".join(self._columns.headers[at] for at in columns),
+            )
+        if self._unnamed:
+            yield text(
+                "columns without a header were left alone: {columns}",
+                columns=", ".join(map(column_letters, sorted(self._unnamed))),
+            )
+        for number, row in self._totals.rows():
+            if self._sum is None or self._stated(row).findings:
+                yield text(
+                    "row {row} is the totals row; it is not paid, and could not be checked", row=number
+                )
+            else:
+                yield text("row {row} is the totals row and is not paid", row=number)
+        if below := self._totals.remarks_below():
+            yield text(
+                "what stands below the totals row was left alone: {remarks}", remarks=" · ".join(below)[:120]
+            )
+
+
+def _merged_cells(grid: Grid, field_at: Iterable[int]) -> dict[tuple[int, int], Finding]:
+    """Merged cells in the columns that matter: only the first one holds the value."""
+    return {
+        (row, at): _MERGED
+        for first_row, first, last_row, last in grid.merged
+        for at in field_at
+        if first <= at <= last
+        for row in range(first_row, min(last_row, ROWS_MAX) + 1)
+    }
+
+
+def _beyond_a_day(fen: int, limits: Limits | None) -> tuple[Finding, ...]:
+    """A packet that no day's cap lets through would wait for ever."""
+    if limits is None or fen <= (most := min(limits.person_day_fen, limits.merchant_day_fen)):
+        return ()
+    problem = text("¥{yuan} is more than a day's limit of ¥{most}", yuan=yuan_text(fen), most=yuan_text(most))
+    return (Finding(problem, text("Split the amount over several rows, or raise the limit under [limits].")),)
+
+
+def _public_name(field: str) -> str:
+    return "total_amount" if field.startswith("amount_") else field
+
+
+_HEADER_AGAIN: Final = Finding(text("the header is repeated here"), text("Remove the row."))
+_NO_ID: Final = Finding(
+    text("id is missing"), text("Give every row an id of its own, or remove the id column.")
+)
+_STRANGE_ID: Final = Finding(
+    text("the id holds control or invisible characters"),
+    text("Enter the id again, as plain letters and digits."),
+)
+_MERGED: Final = Finding(
+    text("the cell is merged with others, so it is not clear which rows it is meant for"),
+    text("Unmerge the cells and fill in every row."),
+)
+_TOO_MANY_CELLS: Final = Finding(
+    text("the row has more cells than the header; perhaps a comma within an amount or text splits it"),
+    text("Put quotation marks around such a cell, or save the sheet as .xlsx."),
+)
+_SAME_PERSON: Final = text(
+    "Keep one row. If the person is to get several packets, add an id column with a different id "
+    "in each row, or use --allow-repeats."
+)
+_SAME_ID: Final = text("Give every row an id of its own; an id stands for one packet.")
+_SAME_TIE: Final = text("Keep one of the rows: they are the same packet.")
+_CHECK_TOTAL: Final = text("Check the amounts and the total; correct what is wrong.")
