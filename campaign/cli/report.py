@@ -9,7 +9,7 @@ import click
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
 from campaign.cli.names import chosen_campaigns, existing_ledger
 from campaign.ports import SystemClock
-from campaign.stages.report import write_report
+from campaign.stages.report import FORMATS, write_report
 from campaign.text import text
 
 
@@ -20,10 +20,12 @@ from campaign.text import text
 )
 @click.argument("name")
 @option("--out", type=click.Path(path_type=Path, file_okay=False), help=text("The folder to write into."))
+@option("--pdf", is_flag=True, help=text("Write the one-page slip too (needs the extra `pdf`)."))
+@option("--unmask", is_flag=True, help=text("Show openids in full on the page and in JSON, too."))
 @option("--force", is_flag=True, help=text("Write over reports that are there."))
 @answers_json
 @pass_session
-def report(session: Session, name: str, out: Path | None, force: bool) -> int:
+def report(session: Session, name: str, out: Path | None, pdf: bool, unmask: bool, force: bool) -> int:
     settings = session.settings()
     clock = SystemClock()
     with existing_ledger(settings, clock) as ledger:
@@ -38,6 +40,9 @@ def report(session: Session, name: str, out: Path | None, force: bool) -> int:
             merchant=settings.merchant.mch_id,
             clock=clock,
             force=force,
+            formats=(*FORMATS, "pdf") if pdf else FORMATS,
+            lang=session.speech.language,
+            unmask=unmask,
         )
     if session.json:
         session.answer_json({"campaign": campaign, "files": [str(file) for file in files]})

@@ -1,0 +1,59 @@
+"""``campaign audit``: does the ledger fit its own chain of events?"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Final
+
+from campaign.cli.answers import EXIT_DONE, EXIT_NEEDS_PERSON
+from campaign.cli.frame import Session, answers_json, command, pass_session
+from campaign.cli.names import existing_ledger
+from campaign.ports import SystemClock
+from campaign.text import text
+
+#: So many places are named; one is enough to stop trusting.
+_NAMED: Final = 20
+
+
+@command(
+    "audit",
+    help=text("Check the ledger's chain of events, and that every row's state follows from its events."),
+    examples=("campaign audit", "campaign audit --json"),
+)
+@answers_json
+@pass_session
+def audit(session: Session) -> int:
+    settings = session.settings()
+    with existing_ledger(settings, SystemClock()) as ledger:
+        broken = list(islice(ledger.broken_events(), _NAMED)) if ledger else []
+        unexplained = list(islice(ledger.unexplained(), _NAMED)) if ledger else []
+        events, digest = ledger.head() if ledger else (0, "")
+    good = not broken and not unexplained
+    if session.json:
+        session.answer_json(
+            {
+                "good": good,
+                "events": events,
+                "head": digest,
+                "broken_events": broken,
+                "unexplained": unexplained,
+            }
+        )
+    for number in broken:
+        session.tell(
+            text("Event {number} was altered, or one in front of it is missing.", number=number), style="bold red"
+        )
+    for mch_billno in unexplained:
+        session.tell(
+            text("The state of {number} does not follow from its events.", number=mch_billno), style="bold red"
+        )
+    if good:
+        session.tell(text("All {events} events are whole, and every state follows from them.", events=events), style="green")
+    else:
+        session.tell(
+            text(
+                "Somebody or something altered the ledger. Keep a copy of it, take the last backup that passes "
+                "this audit, and run the campaigns again: every number is asked about before it is sent."
+            )
+        )
+    return EXIT_DONE if good else EXIT_NEEDS_PERSON

@@ -1,0 +1,167 @@
+"""The rows as CSV and as JSON, for other programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from campaign.domain.days import rfc3339
+from campaign.domain.mask import mask_openid
+from campaign.domain.money import yuan_text
+from campaign.domain.summary import Sum, Summary
+from campaign.report.lines import COLUMNS, Facts, Kind, Line, Say
+from campaign.report.seal import Seal
+from campaign.text import Text
+
+SCHEMA_VERSION: Final = 1
+
+_KEYS: Final = tuple(column.key for column in COLUMNS)
+_KINDS: Final = tuple(column.kind for column in COLUMNS)
+
+#: What a spreadsheet would turn into a formula, a number that loses digits, or a date. A plain number
+#: of up to 15 digits survives and stays as it is.
+_MANGLED: Final = re.compile(
+    r"[=+\-@`\t\r\n＝＋－＠$¥￥€£(.\d]|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[ .,/-]?\d",
+    re.IGNORECASE,
+)
+_PLAIN_NUMBER: Final = re.compile(r"(0|[1-9]\d{0,14})")
+
+
+def protected(value: str) -> str:
+    """Text that Excel leaves as it is: a backtick stands before whatever it would alter.
+
+    The backtick is the sign of WeChat Pay's own bills (R10.4). Programs take one off where it is
+    the first character; a text that begins with one itself gets another, so nothing is ambiguous.
+    """
+    return f"`{value}" if _MANGLED.match(value) and not _PLAIN_NUMBER.fullmatch(value) else value
+
+
+class CsvReport:
+    """UTF-8 with a byte order mark, so that Excel knows the encoding; columns are named in no language.
+
+    Amounts are yuan with two decimals, times are Beijing time; `protected` says where a backtick stands.
+    """
+
+    def __init__(self, path: Path, facts: Facts, *, say: Say) -> None:
+        self._say = say
+        self._own = facts.campaign.own_headers
+        self._gateway = facts.gateway
+        self._file = path.open("w", encoding="utf-8-sig", newline="")
+        self._rows = csv.writer(self._file)
+        names = [f"{c.key}_yuan" if c.kind is Kind.MONEY else c.key for c in COLUMNS]
+        own = [protected(header) for header in self._own]
+        self._rows.writerow([*names, "who_acts", "cause", "next_step", "gateway", *own])
+
+    def add(self, line: Line) -> None:
+        """Write one row."""
+        need, say = line.need, self._say
+        action = (need.owner.value, say(need.reason), say(need.advice)) if need else ("", "", "")
+        own = line.entry.own
+        self._rows.writerow(
+            [
+                *(self._cell(kind, value) for kind, value in zip(_KINDS, line.values, strict=True)),
+                *(protected(words) for words in action),
+                self._gateway,
+                *(protected(own.get(header, "")) for header in self._own),
+            ]
+        )
+
+    def finish(self, summary: Summary, digest: str) -> None:
+        """Complete the file; totals and digest are in the other formats."""
+        del summary, digest
+        self._file.flush()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+    def _cell(self, kind: Kind, value: str | float | Text | None) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, Text):
+            return protected(self._say(value))
+        if isinstance(value, str):
+            return protected(value)
+        if kind is Kind.MONEY:
+            return yuan_text(int(value))
+        return rfc3339(value) if kind is Kind.TIME else str(value)
+
+
+class JsonReport:
+    """One object: facts, totals in fen, and a line for each row. Openids are masked unless asked for."""
+
+    def __init__(self, path: Path, facts: Facts, *, say: Say) -> None:
+        self._say = say
+        self._facts = facts
+        self._file = path.open("w", encoding="utf-8", newline="\n")
+        campaign = facts.campaign
+        head = {
+            "schema_version": SCHEMA_VERSION,
+            "gateway": facts.gateway,
+            "rehearsal": facts.rehearsal,
+            "campaign": campaign.name,
+            "title": campaign.title,
+            "merchant": facts.merchant,
+            "made_at": rfc3339(facts.made_at_s),
+            "sheet": campaign.sheet_file,
+        }
+        self._file.write(_dumped(head)[:-1] + ',\n"entries": [')
+        self._separator = "\n"
+
+    def add(self, line: Line) -> None:
+        """Write one row on a line of its own."""
+        row: dict[str, Any] = {
+            key: self._plain(kind, value) for key, kind, value in zip(_KEYS, _KINDS, line.values, strict=True)
+        }
+        if not self._facts.unmask:
+            openid = row["re_openid"]
+            # The row key is the openid, or begins with it, where the sheet has no id column.
+            row["row_key"] = row["row_key"].replace(openid, mask_openid(openid))
+            row["re_openid"] = mask_openid(openid)
+        need = line.need
+        row["needs_person"] = need and {
+            "owner": need.owner.value,
+            "cause": self._say(need.reason),
+            "next_step": self._say(need.advice),
+            "until": None if need.until_s is None else rfc3339(need.until_s),
+        }
+        row["own"] = dict(line.entry.own)
+        self._file.write(self._separator + _dumped(row))
+        self._separator = ",\n"
+
+    def finish(self, summary: Summary, digest: str) -> None:
+        """Write the totals after the rows."""
+        totals = summary.totals
+        tail = {
+            "rows": totals.planned.rows,
+            "fen": {"total": totals.planned.fen} | {s.value: t.fen for s, t in summary.states.items()},
+            "states": {s.value: t.rows for s, t in summary.states.items()},
+            "verdicts": {v.value: _sum(t) for v, t in totals.verdicts.items()},
+            "digest": digest,
+            "seal": asdict(Seal.of(self._facts)),
+        }
+        self._file.write("],\n" + _dumped(tail)[1:] + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+    def _plain(self, kind: Kind, value: str | float | Text | None) -> str | int | None:
+        if isinstance(value, Text):
+            return self._say(value)
+        if value is None or isinstance(value, str):
+            return value
+        return rfc3339(value) if kind is Kind.TIME else int(value)
+
+
+def _sum(total: Sum) -> dict[str, int]:
+    return {"rows": total.rows, "fen": total.fen}
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

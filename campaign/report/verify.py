@@ -1,0 +1,241 @@
+"""Compare a report with the one that the ledger gives today, and name the first place that differs."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+
+from campaign.errors import UsageError
+from campaign.report.grid import SEAL_PROPERTY
+from campaign.report.lines import COLUMNS
+from campaign.report.seal import Seal
+from campaign.text import text
+
+#: What no later answer of WeChat Pay changes about a row.
+STABLE: Final = frozenset({"mch_billno", "re_openid", "total_amount"})
+_PAGE_FIELDS: Final = (
+    "row", "re_openid", "total_amount", "verdict", "evidence", "sent_at", "closed", "mch_billno",
+    "needs_person",
+)  # fmt: skip
+_SHOWN_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first place where report and ledger disagree, as a person would point at it."""
+
+    place: str
+    found: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One row read back from a report."""
+
+    place: str
+    mch_billno: str
+    values: Mapping[str, object]
+
+
+def read_seal(path: Path) -> Seal:
+    """The seal that a report carries.
+
+    Raises:
+        UsageError: the file is no report of this program, or of a format without a seal.
+    """
+    try:
+        return Seal.from_json(_SEALS[path.suffix.lower()](path))
+    except OSError as error:
+        raise UsageError(
+            text("{file} cannot be read: {why}", file=str(path), why=error.strerror or str(error)),
+            advice=text("Check the name and the folder."),
+        ) from error
+    except Exception as error:
+        # Anybody may have written this file, and the libraries raise what they like about it.
+        raise UsageError(
+            text("{file} carries no seal of this program", file=str(path)),
+            advice=text("Name the .xlsx, .html or .json that `campaign report` wrote."),
+        ) from error
+
+
+def first_difference(path: Path, expected: Path) -> Difference | None:
+    """Compare two reports of one format wholly: every cell of every sheet, every line, every key."""
+    if filecmp.cmp(path, expected, shallow=False):
+        return None
+    everything = _EVERYTHING[path.suffix.lower()]
+    for found, wanted in zip_longest(everything(path), everything(expected), fillvalue=None):
+        if found != wanted:
+            place = (found or wanted or ("", ""))[0]
+            return Difference(place, _shown(found and found[1]), _shown(wanted and wanted[1]))
+    return None  # saved again by another program, with the same content
+
+
+def first_row_difference(
+    path: Path, expected: Path, *, moved: Collection[str], rewritten: Collection[str], only_stable: bool
+) -> Difference | None:
+    """Compare two reports row by row, where the ledger has moved on since the first was made.
+
+    Args:
+        moved: bill numbers that had news since; of these only what is `STABLE` is compared.
+        rewritten: bill numbers that were corrected since; only their presence is compared.
+        only_stable: another version made the first one, so words may differ anywhere.
+    """
+    rows = _ROWS[path.suffix.lower()]
+    wanted = {row.mch_billno: row.values for row in rows(expected)}
+    for row in rows(path):
+        expected_values = wanted.pop(row.mch_billno, None)
+        if expected_values is None:
+            return Difference(row.place, row.mch_billno, "")
+        if row.mch_billno in rewritten:
+            continue
+        for name, value in row.values.items():
+            if name not in STABLE and (only_stable or row.mch_billno in moved):
+                continue
+            if value != expected_values.get(name):
+                place = f"{row.place} {name}"
+                return Difference(place, _shown(value), _shown(expected_values.get(name)))
+    for mch_billno in wanted:
+        if mch_billno not in moved and mch_billno not in rewritten:
+            return Difference("", "", mch_billno)
+    return None
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)[:_SHOWN_MAX]
+
+
+# The workbook
+
+
+def _xlsx_seal(path: Path) -> str:
+    from openpyxl import load_workbook
+
+    with closing(load_workbook(path, read_only=True)) as book:
+        properties = book.custom_doc_props.props  # type: ignore[attr-defined]  # missing in the stubs
+        parts = {p.name: str(p.value) for p in properties}
+    names = [f"{SEAL_PROPERTY}{n}" for n in range(len(parts))]
+    return "".join(parts[name] for name in names if name in parts)
+
+
+def _xlsx_cells(path: Path) -> Iterator[tuple[str, object]]:
+    """Every cell, first as formulas, then as the figures that were shown."""
+    from openpyxl import load_workbook
+
+    for values in (False, True):
+        with closing(load_workbook(path, read_only=True, data_only=values)) as book:
+            yield "sheets", book.sheetnames
+            for sheet in book.worksheets:
+                sheet.reset_dimensions()
+                for row in sheet.iter_rows():
+                    for cell in row:
+                        if cell.value is not None:
+                            yield f"{sheet.title}!{cell.coordinate}", cell.value
+
+
+def _xlsx_rows(path: Path) -> Iterator[ReportRow]:
+    """The details, known by their many columns: names of sheets follow the reader's language."""
+    from openpyxl import load_workbook
+
+    with closing(load_workbook(path, read_only=True)) as book:
+        for sheet in book.worksheets:
+            sheet.reset_dimensions()
+            names: list[str] = []
+            for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+                if not names:
+                    if len(row) >= len(COLUMNS):
+                        names = [c.key for c in COLUMNS] + [f"({title})" for title in row[len(COLUMNS) :]]
+                    continue
+                # A row ends with its last cell that is not empty.
+                values = dict(zip_longest(names, row[: len(names)]))
+                yield ReportRow(f"{sheet.title}!{number}", str(values["mch_billno"]), values)
+
+
+# The page
+
+
+class _Page(HTMLParser):
+    """Finds the seal and the embedded rows."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.seal = ""
+        self._parts: list[str] = []
+        self._in_data = False
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "meta" and given.get("name") == "campaign-seal":
+            self.seal = given.get("content") or ""
+        self._in_data = tag == "script" and given.get("id") == "data"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_data = self._in_data and tag != "script"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_data:
+            self._parts.append(data)
+
+    @property
+    def rows(self) -> list[list[object]]:
+        """The table's rows."""
+        rows: list[list[object]] = json.loads("".join(self._parts))["rows"]
+        return rows
+
+
+def _html_lines(path: Path) -> Iterator[tuple[str, object]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        yield f"line {number}", line
+
+
+def _html_rows(path: Path) -> Iterator[ReportRow]:
+    for row in _Page(path).rows:
+        values = dict(zip(_PAGE_FIELDS, row, strict=True))
+        yield ReportRow(f"row {values['row']}", str(values["mch_billno"]), values)
+
+
+# JSON
+
+
+def _json_leaves(path: Path) -> Iterator[tuple[str, object]]:
+    def walk(place: str, value: Any) -> Iterator[tuple[str, object]]:
+        if isinstance(value, dict):
+            for name, part in value.items():
+                yield from walk(f"{place}.{name}" if place else name, part)
+        elif isinstance(value, list):
+            for number, part in enumerate(value):
+                yield from walk(f"{place}[{number}]", part)
+        else:
+            yield place, value
+
+    yield from walk("", json.loads(path.read_text(encoding="utf-8")))
+
+
+def _json_rows(path: Path) -> Iterator[ReportRow]:
+    for number, row in enumerate(json.loads(path.read_text(encoding="utf-8"))["entries"]):
+        yield ReportRow(f"entries[{number}]", row["mch_billno"], row)
+
+
+_SEALS: Final[Mapping[str, Callable[[Path], str]]] = {
+    ".xlsx": _xlsx_seal,
+    ".html": lambda path: _Page(path).seal,
+    ".json": lambda path: json.dumps(json.loads(path.read_text(encoding="utf-8"))["seal"]),
+}
+_EVERYTHING: Final[Mapping[str, Callable[[Path], Iterator[tuple[str, object]]]]] = {
+    ".xlsx": _xlsx_cells,
+    ".html": _html_lines,
+    ".json": _json_leaves,
+}
+_ROWS: Final[Mapping[str, Callable[[Path], Iterator[ReportRow]]]] = {
+    ".xlsx": _xlsx_rows,
+    ".html": _html_rows,
+    ".json": _json_rows,
+}
