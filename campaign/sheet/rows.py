@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from campaign.domain.billno import Tie, canonical_row_key, repeat_key
+from campaign.domain.billno import Tie, canonical_row_key, is_openid_key, repeat_key
 from campaign.domain.checks import Finding, check_amount, check_openid
 from campaign.domain.limits import Limits
 from campaign.domain.money import yuan_text
 from campaign.domain.order import PacketOrder, RowProblem, Source
+from campaign.domain.plan import ORDINAL_KEYS
 from campaign.sheet import cells as read
 from campaign.sheet.cells import PLACEHOLDER_LENGTH, Cell, Cleaned, Value, is_empty, shown, text_of
 from campaign.sheet.columns import TIE_FIELDS, Columns, column_letters
@@ -43,6 +44,8 @@ class Outcome:
     hidden: int
     orders: Sequence[PacketOrder]
     problems: tuple[RowProblem, ...]
+    #: As in `Reading`.
+    flawed: dict[int, tuple[str, Tie | None]]
     notes: tuple[Text, ...]
     key_column: str
 
@@ -86,6 +89,9 @@ class _Rows:
         self._amount_at = columns.amount
         self._id_at = None if columns.tied else columns.fields.get("id")
         self._tie_at = [columns.fields[name] for name in TIE_FIELDS] if columns.tied else []
+        self._tied_id_at = columns.fields.get("id") if columns.tied else None
+        #: What gave the keys of the tied rows; ``id`` outweighs the others.
+        self._tied_keys: set[str] = set()
         self._own_at = list(columns.own)
         self._width = max(columns.headers) + 1
         self._field_at = {at: name for name, at in columns.fields.items()}
@@ -100,6 +106,7 @@ class _Rows:
         self._last_row = 0
         self._records: list[Record] = []
         self._problems: list[tuple[int, int, RowProblem]] = []
+        self._flawed_keys: dict[int, tuple[str, Tie | None]] = {}
         self._people: Occurrences[str] = Occurrences()
         self._keys: Occurrences[str] = Occurrences()
         self._remarks = Remarks()
@@ -164,11 +171,15 @@ class _Rows:
             self._remarks.add(field, kind, number)
         if found:
             self._problems += [(number, f.column or 0, self._problem(number, f)) for f in found]
+            self._flawed_keys[number] = row_key, tie
             return
         own = tuple([c if type(c := row[at]) is str else text_of(c) for at in self._own_at])
-        self._records.append(Record(number, row_key, re_openid, amount.fen, texts.values, own, tie))
+        self._records.append(
+            Record(number, row_key, re_openid, amount.fen, texts.values, texts.from_settings, own, tie)
+        )
 
     def _openid(self, number: int, row: Sequence[Cell], found: list[_Found]) -> str:
+        """The row's openid; empty when it is none."""
         cell = row[self._openid_at]
         value = read.identifier(cell)
         findings = value.findings or check_openid(value.text)
@@ -180,7 +191,7 @@ class _Rows:
         for kind in value.cleaned:
             if value.text:
                 self._remarks.add("re_openid", kind, number)
-        return value.text
+        return "" if findings else value.text
 
     def _about_amount(self, row: Sequence[Cell], finding: Finding) -> _Found:
         return _Found("total_amount", self._amount_at, row[self._amount_at], finding)
@@ -214,6 +225,7 @@ class _Rows:
                 found.append(_Found("row_key", self._tie_at[1], row[self._tie_at[1]], tie))
                 return "", None
             self._keys.add(f"{tie.campaign}\n{tie.row_key}", number)
+            self._check_person(row, re_openid, tie, found)
             return tie.row_key, tie
         if self._id_at is not None:
             row_key = self._own_id(number, row[self._id_at], self._id_at, found)
@@ -223,6 +235,23 @@ class _Rows:
         if self._options.allow_repeats:
             return repeat_key(re_openid, ordinal), None
         return re_openid, None
+
+    def _check_person(self, row: Sequence[Cell], re_openid: str, tie: Tie, found: list[_Found]) -> None:
+        """Where an openid gave the key, another one cannot keep it.
+
+        In the original the corrected openid would have another number, and without the ledger nothing
+        would tell that the two are one packet. With an id both sheets have the same number.
+        """
+        own_id = "" if self._tied_id_at is None else read.identifier(row[self._tied_id_at]).text
+        if own_id:
+            assert self._tied_id_at is not None
+            self._tied_keys.add("id")
+            if own_id != tie.row_key:
+                found.append(_Found("id", self._tied_id_at, row[self._tied_id_at], _OTHER_ID))
+        elif is_openid_key(tie.row_key, re_openid):
+            self._tied_keys.add("re_openid" if tie.row_key == re_openid else ORDINAL_KEYS)
+        elif re_openid:
+            found.append(_Found("re_openid", self._openid_at, row[self._openid_at], _OTHER_PERSON))
 
     def _own_id(self, number: int, cell: Cell, at: int, found: list[_Found]) -> str:
         value = read.identifier(cell)
@@ -271,6 +300,7 @@ class _Rows:
         self._judge_repeats()
         bad = {number for number, _, _ in self._problems}
         records = [record for record in self._records if record.row not in bad]
+        self._flawed_keys |= {r.row: (r.row_key, r.tie) for r in self._records if r.row in bad}
         self._judge_totals()
         self._problems.sort(key=lambda placed: placed[:2])
         own_headers = tuple(self._columns.own.values())
@@ -279,16 +309,17 @@ class _Rows:
             hidden=len(self._hidden_rows),
             orders=Orders(self._file, self._grid.name, own_headers, records),
             problems=tuple(problem for _, _, problem in self._problems),
+            flawed=self._flawed_keys,
             notes=(*self._notes(), *people_notes(records, self._options.limits)),
             key_column=self._key_column(),
         )
 
     def _key_column(self) -> str:
         if self._tie_at:
-            return "row_key"
+            return next((c for c in ("id", ORDINAL_KEYS) if c in self._tied_keys), "re_openid")
         if self._id_at is not None:
             return "id"
-        return "re_openid+ordinal" if self._options.allow_repeats else "re_openid"
+        return ORDINAL_KEYS if self._options.allow_repeats else "re_openid"
 
     def _judge_repeats(self) -> None:
         if self._tie_at:
@@ -334,13 +365,13 @@ class _Rows:
         yield from self._remarks.notes()
         if self._hidden_rows:
             yield text(
-                "{count} hidden rows were left out and are not paid: {rows}; "
-                "to include them, say --include-hidden",
-                count=len(self._hidden_rows),
+                "hidden, therefore left out and not paid: {rows}; to include them, say --include-hidden",
                 rows=rows_text(self._hidden_rows),
             )
-        elif included := len(self._grid.hidden_rows):
-            yield text("{count} rows are hidden in the sheet and were included", count=included)
+        elif self._options.include_hidden and self._grid.hidden_rows:
+            yield text(
+                "hidden in the sheet, and included: {rows}", rows=rows_text(sorted(self._grid.hidden_rows))
+            )
         if columns := sorted(self._grid.hidden_columns & self._columns.headers.keys()):
             yield text(
                 "hidden columns were read too: {columns}",
@@ -408,5 +439,13 @@ _SAME_PERSON: Final = text(
     "in each row, or use --allow-repeats."
 )
 _SAME_ID: Final = text("Give every row an id of its own; an id stands for one packet.")
+_OTHER_PERSON: Final = Finding(
+    text("the openid is another one than when this row got its number, which comes from it"),
+    text("Put it back here. Correct the openid in the original sheet, and run that one."),
+)
+_OTHER_ID: Final = Finding(
+    text("the id is another one than when this row got its number, which comes from it"),
+    text("Put it back: it is the one in the column row_key."),
+)
 _SAME_TIE: Final = text("Keep one of the rows: they are the same packet.")
 _CHECK_TOTAL: Final = text("Check the amounts and the total; correct what is wrong.")

@@ -1,0 +1,417 @@
+"""The operator's own workbook back, with what became of each row beside it.
+
+A workbook that openpyxl can open keeps its sheets, formats, formulas and widths, and whatever of it gets
+lost is said. Any other file (text, old formats, very many rows) becomes a plain workbook with the same cells.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from campaign.sheet.cells import Cell, is_empty, text_of
+from campaign.sheet.columns import Columns, column_index, column_letters
+from campaign.sheet.facts import DAMAGE
+from campaign.sheet.grid import Grid
+from campaign.sheet.reader import SheetList, open_grids, open_list
+from campaign.sheet.reading import ReadOptions
+from campaign.text import Text, text
+
+if TYPE_CHECKING:
+    from openpyxl import Workbook
+    from openpyxl.cell.cell import Cell as BookCell
+    from openpyxl.worksheet.worksheet import Worksheet
+
+#: Cells that openpyxl may load, some 400 bytes each; a larger list comes back as a plain workbook.
+CELLS_KEPT_MAX: Final = 1_000_000
+#: Excel opens slowly with very many comments; the reason stands in its own column anyway.
+_COMMENTS_MAX: Final = 5_000
+#: Excel's limits.
+_CELL_LENGTH_MAX: Final = 32_767
+_SHEET_NAME_MAX: Final = 31
+_NOT_IN_SHEET_NAMES: Final = re.compile(r"[\[\]:*?/\\]|^'|'$")
+#: What no cell may hold (XML 1.0).
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+#: What openpyxl raises for workbooks that others can read.
+_UNREADABLE: Final = (*DAMAGE, TypeError, AttributeError, AssertionError, SyntaxError)
+
+_AUTHOR: Final = "campaign"
+#: Parts our own comment from somebody else's in the same cell.
+_OURS: Final = "— campaign —\n"
+_HEAD_COLOUR: Final = "D9E1F2"
+_PROBLEM_COLOUR: Final = "FFC7CE"
+
+
+class Tone(Enum):
+    """How a row is coloured."""
+
+    GOOD = "E2EFDA"
+    OPEN = "FFF2CC"
+    BAD = "F8CBAD"
+    #: Not a row to be paid.
+    GREY = "EDEDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """One column that is added; ``title`` begins with `columns.ANNOTATION`."""
+
+    title: str
+    #: In characters.
+    width: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What is said about one row."""
+
+    row: int
+    tone: Tone
+    #: One for each `Heading`.
+    values: tuple[str, ...]
+    #: Cells with problems (``B7``) -> what is said in a comment.
+    cells: Mapping[str, str] = field(default_factory=dict)
+
+
+def annotate(
+    source: Path, out: Path, options: ReadOptions, *, headings: Sequence[Heading], marks: Iterable[Mark]
+) -> tuple[Text, ...]:
+    """Write the workbook again with the marks, and say what of the original the copy lacks.
+
+    Columns and comments of an earlier annotation are replaced.
+
+    Args:
+        options: with which the sheet was read.
+        marks: by ascending row.
+
+    Raises:
+        SheetRejected: the file cannot be read any more.
+        OSError: ``out`` cannot be written.
+    """
+    listing = open_list(source, options)
+    rows, width = _size(listing)
+    place = _Place(listing.grid.name, listing.columns, width)
+    if not _is_workbook(source):
+        return _plain(source, out, options, place, headings, marks)
+    if rows * width > CELLS_KEPT_MAX:
+        lacks = text("{file} is so large that its formats, formulas and pictures are not copied", file=source.name)
+        return (lacks, *_plain(source, out, options, place, headings, marks))
+    book = _opened(source, keep_macros=out.suffix.lower() == ".xlsm")
+    if book is None:
+        lacks = text("the formats, formulas and pictures of {file} could not be copied", file=source.name)
+        return (lacks, *_plain(source, out, options, place, headings, marks))
+    _InPlace(book[place.sheet], place, headings).write(marks)
+    book.save(out)
+    return tuple(_losses(source, out))
+
+
+def keeps_macros(source: Path) -> bool:
+    """Whether the file is a workbook with macros, which only a copy called ``.xlsm`` can have."""
+    if not zipfile.is_zipfile(source):
+        return False
+    with zipfile.ZipFile(source) as package:
+        return "xl/vbaProject.bin" in package.namelist()
+
+
+def sheet_name(name: str) -> str:
+    """A name that Excel allows for a worksheet."""
+    return _NOT_IN_SHEET_NAMES.sub("_", name)[:_SHEET_NAME_MAX].strip() or "Sheet1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the list stands, and the first column (from 0) that is free."""
+
+    sheet: str
+    columns: Columns
+    free: int
+
+
+def _size(listing: SheetList) -> tuple[int, int]:
+    """Rows, and columns up to the last one of the operator's that holds anything."""
+    ours = listing.columns.annotations
+    last, rows = max((at for at in listing.columns.headers if at not in ours), default=0), listing.columns.row
+    for rows, row in listing.rows:
+        for at in range(len(row) - 1, last, -1):
+            if at not in ours and not is_empty(row[at]):
+                last = at
+                break
+    below = [area for area in listing.grid.merged if area[2] >= listing.columns.row]
+    return rows, max(last, *(area[3] for area in below), 0) + 1
+
+
+def _is_workbook(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as package:
+        return "xl/workbook.xml" in package.namelist()
+
+
+def _clean(words: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", words)[:_CELL_LENGTH_MAX]
+
+
+# The workbook itself
+
+
+def _opened(path: Path, *, keep_macros: bool) -> Workbook | None:
+    """The workbook with everything that openpyxl keeps; None where it cannot open it."""
+    import openpyxl
+
+    try:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what gets lost is found by comparing, see `_losses`
+            book = openpyxl.load_workbook(stream, keep_vba=keep_macros, rich_text=True)
+    except _UNREADABLE:
+        return None
+    book.template = False
+    return book
+
+
+class _InPlace:
+    """Writes into the operator's own worksheet."""
+
+    def __init__(self, sheet: Worksheet, place: _Place, headings: Sequence[Heading]) -> None:
+        self._sheet, self._place, self._headings = sheet, place, headings
+        self._comments = 0
+
+    def write(self, marks: Iterable[Mark]) -> None:
+        """Remove what an earlier annotation left, then add columns, colours and comments."""
+        self._clear()
+        self._make_room()
+        self._write_head()
+        for mark in marks:
+            for at, value in enumerate(mark.values):
+                self._say(mark.row, at, value, mark.tone.value)
+            for name, words in mark.cells.items():
+                self._point_at(name, words)
+
+    def _clear(self) -> None:
+        for at in self._place.columns.annotations:
+            for row in range(self._place.columns.row, self._sheet.max_row + 1):
+                cell = self._sheet.cell(row, at + 1)
+                cell.value, cell.style = None, "Normal"
+        for cell in list(chain.from_iterable(self._sheet.iter_rows())):
+            if cell.comment is None or _OURS not in cell.comment.text:
+                continue
+            theirs = cell.comment.text.partition(_OURS)[0].rstrip()
+            cell.comment.text = theirs
+            if not theirs:
+                cell.comment = None
+            if cell.fill.fgColor.rgb == f"00{_PROBLEM_COLOUR}":
+                cell.fill = _fill(None)
+
+    def _make_room(self) -> None:
+        """Widths, and no hidden or grouped column where ours are; Excel allows no overlapping ones."""
+        first = self._place.free + 1
+        dimensions = self._sheet.column_dimensions
+        for letters, dimension in list(dimensions.items()):
+            dimension.reindex()
+            if dimension.min >= first:
+                del dimensions[letters]
+            elif dimension.max >= first:
+                dimension.max = first - 1
+        for at, heading in enumerate(self._headings):
+            dimensions[column_letters(self._place.free + at)].width = heading.width
+        filtered = self._sheet.auto_filter.ref
+        if filtered:
+            corner, _, last = filtered.partition(":")
+            row = re.sub("[A-Z$]", "", last or corner)
+            self._sheet.auto_filter.ref = f"{corner}:{column_letters(first - 2 + len(self._headings))}{row}"
+
+    def _write_head(self) -> None:
+        from openpyxl.styles import Font
+
+        for at, heading in enumerate(self._headings):
+            cell = self._say(self._place.columns.row, at, heading.title, _HEAD_COLOUR)
+            cell.font = Font(bold=True)
+
+    def _say(self, row: int, at: int, value: str, colour: str) -> BookCell:
+        from openpyxl.styles import Alignment
+
+        cell: Any = self._sheet.cell(row, self._place.free + at + 1)
+        # As text, explicitly: openpyxl takes whatever begins with "=" for a formula.
+        cell.set_explicit_value(_clean(value), "s")
+        cell.number_format = "@"
+        cell.fill = _fill(colour)
+        cell.alignment = Alignment(vertical="top", wrap_text=True)
+        return cell  # type: ignore[no-any-return]
+
+    def _point_at(self, name: str, words: str) -> None:
+        """Colour a cell and say in its comment what is wrong; somebody else's comment stays above ours."""
+        from openpyxl.comments import Comment
+
+        cell: Any = self._sheet[self._anchor(name)]
+        cell.fill = _fill(_PROBLEM_COLOUR)
+        self._comments += 1
+        if self._comments > _COMMENTS_MAX:
+            return
+        before = f"{cell.comment.text}\n\n" if cell.comment else ""
+        author = cell.comment.author if cell.comment else _AUTHOR
+        words = f"{words}\n" if _OURS in before else f"{_OURS}{words}"
+        cell.comment = Comment(_clean(before + words), author, height=140, width=320)
+
+    def _anchor(self, name: str) -> str:
+        """The first cell of a merged area stands for all of it."""
+        for area in self._sheet.merged_cells.ranges:
+            if name in area:
+                return str(area.start_cell.coordinate)
+        return name
+
+
+def _fill(colour: str | None) -> Any:
+    from openpyxl.styles import PatternFill
+
+    return PatternFill("solid", fgColor=colour) if colour else PatternFill()
+
+
+#: Parts of the package that openpyxl may drop, and what people call them.
+_PARTS: Final[Sequence[tuple[str, Text]]] = (
+    ("xl/media/", text("pictures")),
+    ("xl/charts/chart", text("charts")),
+    ("xl/vbaProject.bin", text("macros")),
+    ("xl/ctrlProps/", text("buttons and form controls")),
+    ("xl/activeX/", text("ActiveX controls")),
+    ("xl/embeddings/", text("embedded documents")),
+    ("xl/threadedComments/", text("discussions in comments (their text stays as notes)")),
+    ("xl/slicers/", text("slicers")),
+    ("xl/timelines/", text("timelines")),
+    ("xl/connections.xml", text("connections to data sources")),
+    ("xl/richData/", text("linked data types and pictures in cells")),
+    ("_xmlsignatures/", text("the digital signature")),
+)
+#: Marks inside a part that openpyxl may drop.
+_INSIDE: Final[Sequence[tuple[str, re.Pattern[bytes], Text]]] = (
+    ("xl/drawings/drawing", re.compile(rb"<(?:\w+:)?(?:sp|cxnSp)[ >]"), text("text boxes and drawn shapes")),
+    ("xl/worksheets/sheet", re.compile(rb"<x14:conditionalFormatting[ >]"), text("newer conditional formats")),
+    ("xl/worksheets/sheet", re.compile(rb"<x14:dataValidation[ >]"), text("newer drop-down lists")),
+    ("xl/worksheets/sheet", re.compile(rb"<x14:sparklineGroup[ >]"), text("sparklines")),
+)
+_FORMULA: Final = re.compile(rb"<(?:\w+:)?f[ >]")
+
+
+def _losses(source: Path, out: Path) -> Iterator[Text]:
+    """What the original has and the copy has not."""
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(out) as after:
+        lost = [words for part, words in _PARTS if _count(before, part) > _count(after, part)]
+        lost += [
+            words
+            for part, mark, words in _INSIDE
+            if _count(before, part, mark) > _count(after, part, mark)
+        ]
+        has_formulas = bool(_count(after, "xl/worksheets/sheet", _FORMULA))
+    if lost:
+        yield text(
+            "{file} lacks what could not be copied: {lost}. The original has it still.",
+            file=out.name,
+            lost=tuple(lost),
+        )
+    if has_formulas:
+        yield text(
+            "The formulas in {file} show their results once Excel or WPS has opened and saved it.", file=out.name
+        )
+
+
+def _count(package: zipfile.ZipFile, part: str, mark: re.Pattern[bytes] | None = None) -> int:
+    names = [name for name in package.namelist() if name.startswith(part) and not name.endswith("/")]
+    return len(names) if mark is None else sum(len(mark.findall(package.read(name))) for name in names)
+
+
+# A plain workbook
+
+
+def _plain(
+    source: Path,
+    out: Path,
+    options: ReadOptions,
+    place: _Place,
+    headings: Sequence[Heading],
+    marks: Iterable[Mark],
+) -> tuple[Text, ...]:
+    """Every sheet with its values, row by row, so that memory stays small."""
+    import xlsxwriter
+
+    book = xlsxwriter.Workbook(str(out), {"constant_memory": True, "tmpdir": str(out.parent), "use_zip64": True})
+    writer = _Plain(book, place, headings)
+    names: set[str] = set()
+    for grid in open_grids(source, options):
+        name = _free_name(grid.name, names)
+        names.add(name.casefold())
+        writer.write(grid, name, iter(marks) if grid.name == place.sheet else iter(()))
+    book.close()
+    return (text("{file} is a plain workbook with the cells of {source}.", file=out.name, source=source.name),)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    wanted = sheet_name(name)
+    tries = (wanted, *(f"{wanted[: _SHEET_NAME_MAX - 4]} ({n})" for n in range(2, 100)))
+    return next((each for each in tries if each.casefold() not in taken), wanted)
+
+
+class _Plain:
+    """Writes worksheets from top to bottom."""
+
+    def __init__(self, book: Any, place: _Place, headings: Sequence[Heading]) -> None:
+        self._book, self._place, self._headings = book, place, headings
+        wrapped = {"num_format": "@", "text_wrap": True, "valign": "top"}
+        self._tones = {tone: book.add_format({**wrapped, "bg_color": f"#{tone.value}"}) for tone in Tone}
+        self._head = book.add_format({**wrapped, "bold": True, "bg_color": f"#{_HEAD_COLOUR}"})
+        self._text = book.add_format({"num_format": "@"})
+        self._problem = book.add_format({"num_format": "@", "bg_color": f"#{_PROBLEM_COLOUR}"})
+        self._comments = 0
+
+    def write(self, grid: Grid, name: str, marks: Iterator[Mark]) -> None:
+        """One worksheet; the annotated one gets its marks."""
+        page = self._book.add_worksheet(name)
+        if grid.hidden:
+            page.hide()
+        annotated = grid.name == self._place.sheet
+        if annotated:
+            page.freeze_panes(self._place.columns.row, 0)
+            for at, heading in enumerate(self._headings):
+                page.set_column(self._place.free + at, self._place.free + at, heading.width)
+        for at in grid.hidden_columns:
+            page.set_column(at, at, None, None, {"hidden": True})
+        ours = self._place.columns.annotations if annotated else frozenset[int]()
+        mark = next(marks, None)
+        for number, row in enumerate(grid.rows, 1):
+            if number in grid.hidden_rows:
+                page.set_row(number - 1, None, None, {"hidden": True})
+            said = mark if mark is not None and mark.row == number else None
+            problems = {column_index(re.sub(r"\d", "", at)): words for at, words in said.cells.items()} if said else {}
+            for at, cell in enumerate(row):
+                if at not in ours:
+                    self._write_cell(page, number, at, cell, problem=at in problems)
+            if annotated and number == self._place.columns.row:
+                for at, heading in enumerate(self._headings):
+                    page.write_string(number - 1, self._place.free + at, heading.title, self._head)
+            if said:
+                self._write_mark(page, said, problems)
+                mark = next(marks, None)
+
+    def _write_cell(self, page: Any, number: int, at: int, cell: Cell, *, problem: bool) -> None:
+        style = self._problem if problem else self._text
+        match cell:
+            case bool():
+                page.write_boolean(number - 1, at, cell, self._problem if problem else None)
+            case int() | float() if text_of(cell).strip("-0123456789.") == "":
+                page.write_number(number - 1, at, cell, self._problem if problem else None)
+            case _ if problem or not is_empty(cell):
+                page.write_string(number - 1, at, text_of(cell)[:_CELL_LENGTH_MAX], style)
+
+    def _write_mark(self, page: Any, mark: Mark, problems: Mapping[int, str]) -> None:
+        for at, value in enumerate(mark.values):
+            page.write_string(mark.row - 1, self._place.free + at, _clean(value), self._tones[mark.tone])
+        for at, words in problems.items():
+            self._comments += 1
+            if self._comments <= _COMMENTS_MAX:
+                page.write_comment(
+                    mark.row - 1, at, _OURS + _clean(words), {"author": _AUTHOR, "x_scale": 2.5, "y_scale": 1.5}
+                )

@@ -1,0 +1,261 @@
+"""What an .xlsx says beside its values: hidden rows, formulas without a result, formats that change the sum.
+
+calamine reads values fast and tells nothing of these, so the worksheet's XML is looked through as well.
+Most sheets hold none of it; a search for the few tokens that matter settles that at the speed of
+unpacking, and only a sheet with such a token is parsed.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Final
+
+from campaign.domain.checks import Finding
+from campaign.sheet.columns import column_index
+from campaign.sheet.facts import (
+    DAMAGE,
+    ERROR_VALUE,
+    MISLEADING_FORMAT,
+    NO_RESULT,
+    STRUCK_THROUGH,
+    Facts,
+    Unreadable,
+    local_name,
+    misleads,
+    open_package,
+    xml_parser,
+)
+from campaign.sheet.grid import COLUMNS_MAX
+
+_CHUNK: Final = 1 << 20
+#: Longer than any token below, so that none is missed between two chunks.
+_OVERLAP: Final = 64
+#: What makes a second look worth while. Each begins with a literal, which is searched for fastest.
+_WORTH_A_LOOK: Final = tuple(
+    map(
+        re.compile,
+        (
+            *(rb"hidden", rb"<f[\s/>]", rb"t=[\"']e[\"']", rb" ht=[\"']0"),
+            # XML of a form or encoding in which these would not be found.
+            *(rb":sheetData", rb"<!", rb"\0"),
+            # A cell beyond column Z or the last row, or without a place.
+            rb'<c(?=[\s/>])(?! r="[A-Z](?:[0-9]{1,6}|10[0-4][0-9]{4})"[\s/>])[^>]*>',
+        ),
+    )
+)
+_CELL: Final = re.compile(r"([A-Za-z]{1,6})([0-9]{1,12})")
+#: Excel's built-in percent formats.
+_PERCENT_IDS: Final = frozenset({9, 10})
+
+
+class XlsxFacts:
+    """The zip package behind an .xlsx or .xlsm."""
+
+    def __init__(self, path: Path) -> None:
+        """Look into the package.
+
+        Raises:
+            SheetRejected: it would unpack to more than can be read.
+            Unreadable: it is not a package of Excel's.
+        """
+        self._zip = open_package(path)
+        try:
+            self._odd_styles = self._styles()
+            self._part_of = self._worksheets()
+        except DAMAGE as error:
+            raise Unreadable from error
+        self._unpack_shared_strings()
+
+    def facts(self, sheet: str) -> Facts:
+        """About the worksheet of this name.
+
+        Raises:
+            Unreadable: its XML is damaged.
+        """
+        part = self._part_of.get(sheet)
+        if part is None:
+            raise Unreadable(sheet)
+        if not self._odd_styles and self._is_plain(part):
+            return Facts()
+        return _Look(self._odd_styles).at(self._open(part))
+
+    def _is_plain(self, part: str) -> bool:
+        tail = b""
+        for chunk in self._chunks(part):
+            window = tail + chunk
+            if any(pattern.search(window) for pattern in _WORTH_A_LOOK):
+                return False
+            tail = chunk[-_OVERLAP:]
+        return True
+
+    def _unpack_shared_strings(self) -> None:
+        """Only unpacking proves that the directory does not lie about a part's size."""
+        for name in self._zip.namelist():
+            if name.endswith("sharedStrings.xml"):
+                for _ in self._chunks(name):
+                    pass
+
+    def _chunks(self, part: str) -> Iterator[bytes]:
+        with self._open(part) as stream:
+            try:
+                while chunk := stream.read(_CHUNK):
+                    yield chunk
+            except DAMAGE as error:
+                raise Unreadable(part) from error
+
+    def _open(self, part: str) -> IO[bytes]:
+        try:
+            return self._zip.open(part)
+        except DAMAGE as error:
+            raise Unreadable(part) from error
+
+    def _worksheets(self) -> dict[str, str]:
+        """Sheet name -> part, by the workbook's relations."""
+        workbook = next((n for n in self._zip.namelist() if n.lower().endswith("xl/workbook.xml")), None)
+        if workbook is None:
+            raise Unreadable("workbook.xml")
+        folder, file = posixpath.split(workbook)
+        targets: dict[str, str] = {}
+        for name, attributes in self._elements(f"{folder}/_rels/{file}.rels"):
+            if name == "Relationship":
+                target = attributes.get("Target", "")
+                joined = target.lstrip("/") if target.startswith("/") else posixpath.join(folder, target)
+                targets[attributes.get("Id", "")] = posixpath.normpath(joined)
+        return {
+            attributes.get("name", ""): targets.get(_local(attributes, "id"), "")
+            for name, attributes in self._elements(workbook)
+            if name == "sheet"
+        }
+
+    def _styles(self) -> dict[str, Finding]:
+        """The cell styles (by index) that show another number than the cell holds, or strike it through."""
+        part = next((n for n in self._zip.namelist() if n.lower().endswith("xl/styles.xml")), None)
+        odd_formats = set(_PERCENT_IDS)
+        struck_fonts: set[int] = set()
+        odd: dict[str, Finding] = {}
+        section, font, style = "", -1, -1
+        for name, attributes in self._elements(part) if part else ():
+            match name:
+                case "fonts" | "cellStyleXfs" | "cellXfs" | "cellStyles" | "dxfs":
+                    section = name
+                case "numFmt" if misleads(attributes.get("formatCode", "")):
+                    odd_formats.add(int(attributes.get("numFmtId", "-1")))
+                case "font" if section == "fonts":
+                    font += 1
+                case "strike" if section == "fonts" and attributes.get("val") not in ("0", "false"):
+                    struck_fonts.add(font)
+                case "xf" if section == "cellXfs":
+                    style += 1
+                    if int(attributes.get("numFmtId", "0")) in odd_formats:
+                        odd[str(style)] = MISLEADING_FORMAT
+                    elif int(attributes.get("fontId", "0")) in struck_fonts:
+                        odd[str(style)] = STRUCK_THROUGH
+                case _:
+                    pass
+        return odd
+
+    def _elements(self, part: str) -> Iterable[tuple[str, dict[str, str]]]:
+        found: list[tuple[str, dict[str, str]]] = []
+        parser = xml_parser()
+        parser.StartElementHandler = lambda name, attributes: found.append((local_name(name), attributes))
+        try:
+            with self._open(part) as stream:
+                parser.ParseFile(stream)
+        except DAMAGE as error:
+            raise Unreadable(part) from error
+        return found
+
+
+class _Look:
+    """One pass over a worksheet's XML."""
+
+    def __init__(self, odd_styles: Mapping[str, Finding]) -> None:
+        self._odd_styles = odd_styles
+        self._row = 0
+        self._column = -1
+        self._last_row = self._last_column = 0
+        self._hidden_rows: set[int] = set()
+        self._hidden_columns: set[int] = set()
+        self._findings: dict[tuple[int, int], Finding] = {}
+        self._in_formula_cell = False
+        self._has_value = False
+        self._parser = xml_parser()
+
+    def at(self, stream: IO[bytes]) -> Facts:
+        """Parse the worksheet.
+
+        Raises:
+            Unreadable: the XML is damaged.
+        """
+        parser = self._parser
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        try:
+            with stream:
+                parser.ParseFile(stream)
+        except DAMAGE as error:
+            raise Unreadable from error
+        return Facts(
+            last_row=self._last_row,
+            last_column=self._last_column,
+            hidden_rows=frozenset(self._hidden_rows),
+            hidden_columns=frozenset(self._hidden_columns),
+            cell_findings=self._findings,
+        )
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        match local_name(name):
+            case "c":
+                self._start_cell(attributes)
+            case "v" | "is" if self._in_formula_cell:
+                self._parser.CharacterDataHandler = self._value
+            case "f":
+                self._in_formula_cell = True
+            case "row":
+                self._row = int(attributes.get("r", self._row + 1))
+                self._column = -1
+                if attributes.get("hidden") in ("1", "true") or attributes.get("ht") in ("0", "0.0"):
+                    self._hidden_rows.add(self._row)
+            case "col" if attributes.get("hidden") in ("1", "true"):
+                first, last = int(attributes.get("min", 1)), int(attributes.get("max", 1))
+                self._hidden_columns.update(range(max(first, 1) - 1, min(last, COLUMNS_MAX)))
+            case _:
+                pass
+
+    def _start_cell(self, attributes: dict[str, str]) -> None:
+        place = _CELL.fullmatch(attributes.get("r", ""))
+        if place:
+            self._row, self._column = int(place[2]), column_index(place[1].upper())
+        else:
+            self._column += 1
+        self._last_row = max(self._last_row, self._row)
+        self._last_column = max(self._last_column, self._column)
+        self._in_formula_cell = self._has_value = False
+        if attributes.get("t") == "e":
+            self._findings[self._row, self._column] = ERROR_VALUE
+            return
+        finding = self._odd_styles.get(attributes.get("s", ""))
+        if finding is STRUCK_THROUGH or (finding and attributes.get("t", "n") == "n"):
+            self._findings[self._row, self._column] = finding
+
+    def _value(self, _data: str) -> None:
+        """An empty ``<v/>`` is no result."""
+        self._has_value = True
+        self._parser.CharacterDataHandler = None
+
+    def _end(self, name: str) -> None:
+        if self._in_formula_cell and local_name(name) == "c":
+            self._parser.CharacterDataHandler = None
+            if not self._has_value:
+                self._findings[self._row, self._column] = NO_RESULT
+            self._in_formula_cell = False
+
+
+def _local(attributes: Mapping[str, str], name: str) -> str:
+    """An attribute by its local name, prefixed first: ``r:id`` before ``id``."""
+    return next(
+        (value for key, value in attributes.items() if key.endswith(f":{name}")), attributes.get(name, "")
+    )

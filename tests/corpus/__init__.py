@@ -1,0 +1,1 @@
+"""Makers of sample spreadsheets, with the features that real ones have."""
