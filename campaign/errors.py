@@ -7,6 +7,7 @@
     ├── SetupError            settings, certificate or key are wrong            exit 4
     ├── NotFinished           halted, or rows wait for their time               exit 5
     │   └── StorageError      disk full, folder read-only
+    ├── NeedsPerson           done, and what is left only a person can solve    exit 6
     ├── Conflict              nothing was sent                                  exit 7
     │   ├── PlanConflict      the sheet disagrees with what was sent
     │   ├── KeyChanged        the sheet's rows are known under other keys
@@ -71,6 +72,12 @@ class NotFinished(CampaignError):
 
 class StorageError(NotFinished):
     """The ledger or a report could not be written (disk full, read-only folder)."""
+
+
+class NeedsPerson(CampaignError):
+    """The program has done its part; what is left only a person can solve."""
+
+    exit_code = 6
 
 
 class Conflict(CampaignError):

@@ -50,8 +50,12 @@ class Gateway(Protocol):
             NoAnswer: it left and no trustworthy answer came back.
         """
 
-    def query(self, mch_billno: str) -> QueryAnswer:
+    def query(self, mch_billno: str, *, appid: str = "") -> QueryAnswer:
         """Ask what became of one bill number (``gethbinfo``).
+
+        Args:
+            appid: the account under which it was sent, where that may be another than the settings name
+                now: WeChat Pay finds no order under the wrong one.
 
         Raises:
             NotSent, NoAnswer: nothing was learned.

@@ -6,41 +6,61 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from campaign.cli.session import Session
+from campaign.cli.session import Speaker
 from campaign.config import Settings
 from campaign.ports import Gateway, SystemClock
 from campaign.text import text
+from campaign.wechat.bills import FundFlowClient
 from campaign.wechat.certificate import ClientCertificate
 from campaign.wechat.client import RedpackClient
 from campaign.wechat.transport import RequestsTransport
 
 
 @contextmanager
-def open_gateway(settings: Settings, session: Session) -> Iterator[Gateway]:
+def open_gateway(settings: Settings, speaker: Speaker) -> Iterator[Gateway]:
     """The gateway, ready for requests; closed at the end, and the rehearsal's server with it.
 
     Raises:
         SetupError: key or certificate are missing or wrong. Nothing was connected then.
     """
     api_key = settings.merchant.api_key.get_secret_value()
-    with _place(settings, session) as (urls, certificate, ca_bundle):
-        gateway = RedpackClient(
-            transport=RequestsTransport(
-                urls,
-                certificate=certificate,
-                ca_bundle=ca_bundle,
-                connections=settings.gateway.workers,
-                connect_timeout_s=settings.gateway.connect_timeout_s,
-                read_timeout_s=settings.gateway.read_timeout_s,
-            ),
+    with _open_transport(settings, speaker) as transport:
+        yield RedpackClient(
+            transport=transport,
             api_key=api_key,
             mch_id=settings.merchant.mch_id,
             appid=settings.merchant.wxappid,
         )
+
+
+@contextmanager
+def open_bills(settings: Settings, speaker: Speaker) -> Iterator[FundFlowClient]:
+    """Where funds bills come from: the same gateway, in the same way; raises as `open_gateway`."""
+    api_key = settings.merchant.api_key.get_secret_value()
+    with _open_transport(settings, speaker) as transport:
+        yield FundFlowClient(
+            transport=transport,
+            api_key=api_key,
+            mch_id=settings.merchant.mch_id,
+            appid=settings.merchant.wxappid,
+        )
+
+
+@contextmanager
+def _open_transport(settings: Settings, speaker: Speaker) -> Iterator[RequestsTransport]:
+    with _place(settings, speaker) as (urls, certificate, ca_bundle):
+        transport = RequestsTransport(
+            urls,
+            certificate=certificate,
+            ca_bundle=ca_bundle,
+            connections=settings.gateway.workers,
+            connect_timeout_s=settings.gateway.connect_timeout_s,
+            read_timeout_s=settings.gateway.read_timeout_s,
+        )
         try:
-            yield gateway
+            yield transport
         finally:
-            gateway.close()
+            transport.close()
 
 
 def client_certificate(settings: Settings) -> ClientCertificate | None:
@@ -59,7 +79,7 @@ def client_certificate(settings: Settings) -> ClientCertificate | None:
 
 @contextmanager
 def _place(
-    settings: Settings, session: Session
+    settings: Settings, speaker: Speaker
 ) -> Iterator[tuple[tuple[str, ...], ClientCertificate | None, Path | None]]:
     """Where requests go, the certificate to show, and the authorities to trust instead of the public."""
     if not settings.gateway.is_rehearsal:
@@ -67,7 +87,7 @@ def _place(
         return
     from campaign.rehearsal.local import start
 
-    session.say(text("REHEARSAL: a stand-in for WeChat Pay answers; no real money moves."), style="cyan")
+    speaker.say(text("REHEARSAL: a stand-in for WeChat Pay answers; no real money moves."), style="cyan")
     with start(settings) as served:
         files = served.certificates
         certificate = ClientCertificate.from_pem(files.client, files.client_key, now_s=SystemClock().now_s())

@@ -8,6 +8,7 @@ from campaign.errors import NoAnswer, NotSent
 from campaign.rehearsal.replies import Ending
 from campaign.rehearsal.rules import Rules
 from campaign.text import text
+from campaign.wechat.transport import Download
 
 _READ_TIMEOUT_S = 15.0
 
@@ -37,6 +38,10 @@ class MemoryTransport:
             NotSent: the fault `refused`.
             NoAnswer: the rules let the connection break, the answer is too slow, or its status is not 200.
         """
+        return self.download(path, body, bytes_max=0).body
+
+    def download(self, path: str, body: bytes, *, bytes_max: int) -> Download:  # noqa: ARG002
+        """The answer's body, however long, with its digest; raises as `post`."""
         reply = self._rules.handle(path, body)
         if reply.ending is Ending.REFUSE:
             raise NotSent(text("The rehearsal gateway refused the connection."))
@@ -44,7 +49,7 @@ class MemoryTransport:
         self._sleep(self._read_timeout_s if silent else reply.delay_s)
         if silent or reply.ending is not Ending.ANSWER or reply.status != 200:
             raise NoAnswer(text("The rehearsal gateway gave no answer."))
-        return reply.body
+        return Download(reply.body, reply.digest)
 
     def close(self) -> None:
         """There is nothing to give back."""

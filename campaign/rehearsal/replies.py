@@ -68,6 +68,8 @@ class Reply:
     content_type: str = XML_TYPE
     ending: Ending = Ending.ANSWER
     delay_s: float = 0.0
+    #: The header ``Digest`` (R10.2).
+    digest: str = ""
 
 
 class Refusal(Exception):

@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from campaign.domain.days import DAY_S, HOUR_S, beijing_day
+from campaign.rehearsal.bills import answer_bill
 from campaign.rehearsal.books import Books, Order, Request, Visit
 from campaign.rehearsal.faults import NO_STRIKE, SENDS, Faults, Rule, Strike, Subject, draw
 from campaign.rehearsal.replies import (
@@ -38,6 +39,7 @@ from campaign.rehearsal.replies import (
 from campaign.wechat.envelope import Malformed, flat, from_xml
 from campaign.wechat.fields import (
     BILL_TYPE,
+    DOWNLOADFUNDFLOW,
     GETHBINFO,
     NOTIFY_WAY,
     SENDGROUPREDPACK,
@@ -173,6 +175,8 @@ class Rules:
         Args:
             certificate_of: the merchant number in the client certificate; None where there is none to see.
         """
+        if path == DOWNLOADFUNDFLOW.path:
+            return self._bill(body, certificate_of)
         call = _CALLS.get(path)
         if call is None:
             return Reply(status=404)
@@ -193,6 +197,17 @@ class Rules:
                 err_code = fields.get("err_code", "")
                 reply = delivered(fields, strike)
             self.books.log(Request(now, endpoint, number[:64], digest_of(request), err_code, str(strike)))
+        return reply
+
+    def _bill(self, body: bytes, certificate_of: str | None) -> Reply:
+        with self._lock, self.books.transaction():
+            now = self._clock.now_s()
+            self._settle(now)
+            reply, err_code = answer_bill(
+                self.books, self.merchant, body, now_s=now, certificate_of=certificate_of
+            )
+            endpoint = DOWNLOADFUNDFLOW.path.rpartition("/")[2]
+            self.books.log(Request(now, endpoint, "", b"", err_code, ""))
         return reply
 
     def settle(self) -> None:

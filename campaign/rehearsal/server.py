@@ -98,9 +98,10 @@ class _Answers:
             await asyncio.sleep(reply.delay_s)
         match reply.ending:
             case Ending.ANSWER:
-                return web.Response(
-                    body=reply.body, status=reply.status, headers={"Content-Type": reply.content_type}
-                )
+                headers = {"Content-Type": reply.content_type}
+                if reply.digest:
+                    headers["Digest"] = reply.digest
+                return web.Response(body=reply.body, status=reply.status, headers=headers)
             case Ending.RESET | Ending.REFUSE:
                 _reset(request)
             case Ending.SILENCE:

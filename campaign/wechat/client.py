@@ -31,10 +31,10 @@ class RedpackClient:
         body = self._post(SENDREDPACK, parameters)
         return read_send(body, expected=parameters, api_key=self._api_key)
 
-    def query(self, mch_billno: str) -> QueryAnswer:
+    def query(self, mch_billno: str, *, appid: str = "") -> QueryAnswer:
         """Ask about one bill number; see `campaign.ports.Gateway`."""
         parameters = {
-            "appid": self._appid,
+            "appid": appid or self._appid,
             "bill_type": BILL_TYPE,
             "mch_billno": mch_billno,
             "mch_id": self._mch_id,

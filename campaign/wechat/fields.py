@@ -67,6 +67,13 @@ GETHBINFO: Final = Call(
     required=frozenset({"nonce_str", "sign", "mch_billno", "mch_id", "appid", "bill_type"}),
 )
 
+#: The funds bill of one day and account (R10.2); signed with HMAC-SHA256 and nothing else.
+DOWNLOADFUNDFLOW: Final = Call(
+    path="/pay/downloadfundflow",
+    required=frozenset({"nonce_str", "sign", "sign_type", "mch_id", "appid", "bill_date", "account_type"}),
+    optional=frozenset({"tar_type"}),
+)
+
 #: ``gethbinfo``'s constant ``bill_type``.
 BILL_TYPE: Final = "MCHT"
 #: ``sendminiprogramhb``'s constant ``notify_way``.

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -44,6 +44,14 @@ _HEADERS: Final = {
 }
 
 
+class Download(NamedTuple):
+    """An answer's body with what its head says of it."""
+
+    body: bytes
+    #: The header ``Digest`` as it came (R10.2); empty where there is none.
+    digest: str = ""
+
+
 class Transport(Protocol):
     """Carries a body to a path and brings the answer's body. One call is one request. Thread-safe."""
 
@@ -53,6 +61,13 @@ class Transport(Protocol):
         Raises:
             NotSent: no byte of the request was written.
             NoAnswer: it left, wholly or in part, and no such answer came.
+        """
+
+    def download(self, path: str, body: bytes, *, bytes_max: int) -> Download:
+        """As `post`, for an answer of up to so many bytes.
+
+        Raises:
+            NotSent, NoAnswer: as for `post`.
         """
 
     def close(self) -> None:
@@ -105,11 +120,15 @@ class RequestsTransport:
         self._blank = requests.Request("POST", self._urls[0], headers=_HEADERS).prepare()
 
     def post(self, path: str, body: bytes) -> bytes:
+        """See `Transport`."""
+        return self.download(path, body, bytes_max=BODY_BYTES_MAX).body
+
+    def download(self, path: str, body: bytes, *, bytes_max: int) -> Download:
         """See `Transport`. The next host gets the request only if it left for none before."""
         failures: list[NotSent] = []
         for url in self._urls:
             try:
-                return self._post_to(url, path, body)
+                return self._post_to(url, path, body, bytes_max)
             except NotSent as error:
                 failures.append(error)
         if len(failures) == 1:
@@ -121,7 +140,7 @@ class RequestsTransport:
         """Give the connections back."""
         self._session.close()
 
-    def _post_to(self, url: str, path: str, body: bytes) -> bytes:
+    def _post_to(self, url: str, path: str, body: bytes, bytes_max: int) -> Download:
         request = self._blank.copy()
         request.url = url + path
         request.body = body
@@ -133,7 +152,7 @@ class RequestsTransport:
                 request, stream=True, allow_redirects=False, proxies={}, timeout=self._timeout
             )
             with response:
-                answer = _read(response)
+                answer = _read(response, bytes_max)
         except (
             requests.RequestException,
             urllib3.exceptions.HTTPError,
@@ -149,9 +168,9 @@ class RequestsTransport:
         if not answer:
             # Also what a head that was cut off looks like.
             raise _no_answer(host, text("the answer is empty"))
-        if len(answer) > BODY_BYTES_MAX:
+        if len(answer) > bytes_max:
             raise _no_answer(host, text("the answer is too long"))
-        return answer
+        return Download(answer, response.headers.get("Digest", ""))
 
 
 class _Request(threading.local):
@@ -257,11 +276,11 @@ class _Session(requests.Session):
         return None
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: requests.Response, bytes_max: int) -> bytes:
     """The body, or its first bytes if it is too long. Only at its end is a missing rest noticed."""
     body = b""
-    while len(body) <= BODY_BYTES_MAX:
-        part = response.raw.read(BODY_BYTES_MAX + 1 - len(body), decode_content=False)
+    while len(body) <= bytes_max:
+        part = response.raw.read(bytes_max + 1 - len(body), decode_content=False)
         if not part:
             break
         body += part
