@@ -7,6 +7,7 @@ lost is said. Any other file (text, old formats, very many rows) becomes a plain
 from __future__ import annotations
 
 import re
+import unicodedata
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,11 @@ _UNREADABLE: Final = (*DAMAGE, TypeError, AttributeError, AssertionError, Syntax
 _AUTHOR: Final = "campaign"
 #: Parts our own comment from somebody else's in the same cell.
 _OURS: Final = "— campaign —\n"
+#: In characters.
+_PLAIN_WIDTH: Final = 16
+_OPENID_WIDTH: Final = 32
+#: In points; a line of 11-point text.
+_LINE_HEIGHT: Final = 15.0
 _HEAD_COLOUR: Final = "D9E1F2"
 _PROBLEM_COLOUR: Final = "FFC7CE"
 
@@ -101,7 +107,9 @@ def annotate(
     if not _is_workbook(source):
         return _plain(source, out, options, place, headings, marks)
     if rows * width > CELLS_KEPT_MAX:
-        lacks = text("{file} is so large that its formats, formulas and pictures are not copied", file=source.name)
+        lacks = text(
+            "{file} is so large that its formats, formulas and pictures are not copied", file=source.name
+        )
         return (lacks, *_plain(source, out, options, place, headings, marks))
     book = _opened(source, keep_macros=out.suffix.lower() == ".xlsm")
     if book is None:
@@ -137,8 +145,10 @@ class _Place:
 def _size(listing: SheetList) -> tuple[int, int]:
     """Rows, and columns up to the last one of the operator's that holds anything."""
     ours = listing.columns.annotations
-    last, rows = max((at for at in listing.columns.headers if at not in ours), default=0), listing.columns.row
-    for rows, row in listing.rows:
+    last = max((at for at in listing.columns.headers if at not in ours), default=0)
+    rows = listing.columns.row
+    for number, row in listing.rows:
+        rows = number
         for at in range(len(row) - 1, last, -1):
             if at not in ours and not is_empty(row[at]):
                 last = at
@@ -152,6 +162,19 @@ def _is_workbook(path: Path) -> bool:
         return False
     with zipfile.ZipFile(path) as package:
         return "xl/workbook.xml" in package.namelist()
+
+
+def _lines(values: Sequence[str], headings: Sequence[Heading]) -> int:
+    """How many lines the longest of the values takes in its column; programs do not always measure it."""
+    return max(
+        sum(-(-max(_characters(line), 1) // (heading.width - 2)) for line in value.split("\n"))
+        for value, heading in zip(values, headings, strict=True)
+    )
+
+
+def _characters(words: str) -> int:
+    """Width on the screen: a Chinese character is as wide as two letters."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in words)
 
 
 def _clean(words: str) -> str:
@@ -180,16 +203,21 @@ class _InPlace:
 
     def __init__(self, sheet: Worksheet, place: _Place, headings: Sequence[Heading]) -> None:
         self._sheet, self._place, self._headings = sheet, place, headings
-        self._comments = 0
+        self._pointed_at: set[str] = set()
 
     def write(self, marks: Iterable[Mark]) -> None:
         """Remove what an earlier annotation left, then add columns, colours and comments."""
-        self._clear()
+        if self._place.columns.annotations:
+            self._clear()
         self._make_room()
         self._write_head()
         for mark in marks:
             for at, value in enumerate(mark.values):
                 self._say(mark.row, at, value, mark.tone.value)
+            lines = _lines(mark.values, self._headings)
+            dimension = self._sheet.row_dimensions[mark.row]
+            if lines > 1 and (dimension.height or 0) < lines * _LINE_HEIGHT:
+                dimension.height = lines * _LINE_HEIGHT
             for name, words in mark.cells.items():
                 self._point_at(name, words)
 
@@ -201,7 +229,7 @@ class _InPlace:
         for cell in list(chain.from_iterable(self._sheet.iter_rows())):
             if cell.comment is None or _OURS not in cell.comment.text:
                 continue
-            theirs = cell.comment.text.partition(_OURS)[0].rstrip()
+            theirs = _theirs(cell)
             cell.comment.text = theirs
             if not theirs:
                 cell.comment = None
@@ -214,17 +242,16 @@ class _InPlace:
         dimensions = self._sheet.column_dimensions
         for letters, dimension in list(dimensions.items()):
             dimension.reindex()
-            if dimension.min >= first:
+            if (dimension.min or 0) >= first:
                 del dimensions[letters]
-            elif dimension.max >= first:
+            elif (dimension.max or 0) >= first:
                 dimension.max = first - 1
         for at, heading in enumerate(self._headings):
             dimensions[column_letters(self._place.free + at)].width = heading.width
-        filtered = self._sheet.auto_filter.ref
-        if filtered:
-            corner, _, last = filtered.partition(":")
-            row = re.sub("[A-Z$]", "", last or corner)
-            self._sheet.auto_filter.ref = f"{corner}:{column_letters(first - 2 + len(self._headings))}{row}"
+        corner, _, last = (self._sheet.auto_filter.ref or "").partition(":")
+        if last and _row(corner) == self._place.columns.row:
+            letters = column_letters(self._place.free + len(self._headings) - 1)
+            self._sheet.auto_filter.ref = f"{corner}:{letters}{_row(last)}"
 
     def _write_head(self) -> None:
         from openpyxl.styles import Font
@@ -237,8 +264,8 @@ class _InPlace:
         from openpyxl.styles import Alignment
 
         cell: Any = self._sheet.cell(row, self._place.free + at + 1)
-        # As text, explicitly: openpyxl takes whatever begins with "=" for a formula.
-        cell.set_explicit_value(_clean(value), "s")
+        cell.value = _clean(value)
+        cell.data_type = "s"  # explicitly: openpyxl takes whatever begins with "=" for a formula
         cell.number_format = "@"
         cell.fill = _fill(colour)
         cell.alignment = Alignment(vertical="top", wrap_text=True)
@@ -248,15 +275,19 @@ class _InPlace:
         """Colour a cell and say in its comment what is wrong; somebody else's comment stays above ours."""
         from openpyxl.comments import Comment
 
-        cell: Any = self._sheet[self._anchor(name)]
+        name = self._anchor(name)
+        cell: Any = self._sheet[name]
         cell.fill = _fill(_PROBLEM_COLOUR)
-        self._comments += 1
-        if self._comments > _COMMENTS_MAX:
+        if name in self._pointed_at:
+            words = f"{cell.comment.text}\n{words}"
+        elif len(self._pointed_at) < _COMMENTS_MAX:
+            theirs = _theirs(cell)
+            words = f"{theirs}\n\n{_OURS}{words}" if theirs else f"{_OURS}{words}"
+        else:
             return
-        before = f"{cell.comment.text}\n\n" if cell.comment else ""
+        self._pointed_at.add(name)
         author = cell.comment.author if cell.comment else _AUTHOR
-        words = f"{words}\n" if _OURS in before else f"{_OURS}{words}"
-        cell.comment = Comment(_clean(before + words), author, height=140, width=320)
+        cell.comment = Comment(_clean(words), author, height=140, width=320)
 
     def _anchor(self, name: str) -> str:
         """The first cell of a merged area stands for all of it."""
@@ -264,6 +295,15 @@ class _InPlace:
             if name in area:
                 return str(area.start_cell.coordinate)
         return name
+
+
+def _theirs(cell: Any) -> str:
+    """The part of a cell's comment that is not ours."""
+    return cell.comment.text.partition(_OURS)[0].rstrip() if cell.comment else ""
+
+
+def _row(cell: str) -> int:
+    return int(re.sub(r"\D", "", cell))
 
 
 def _fill(colour: str | None) -> Any:
@@ -290,7 +330,11 @@ _PARTS: Final[Sequence[tuple[str, Text]]] = (
 #: Marks inside a part that openpyxl may drop.
 _INSIDE: Final[Sequence[tuple[str, re.Pattern[bytes], Text]]] = (
     ("xl/drawings/drawing", re.compile(rb"<(?:\w+:)?(?:sp|cxnSp)[ >]"), text("text boxes and drawn shapes")),
-    ("xl/worksheets/sheet", re.compile(rb"<x14:conditionalFormatting[ >]"), text("newer conditional formats")),
+    (
+        "xl/worksheets/sheet",
+        re.compile(rb"<x14:conditionalFormatting[ >]"),
+        text("newer conditional formats"),
+    ),
     ("xl/worksheets/sheet", re.compile(rb"<x14:dataValidation[ >]"), text("newer drop-down lists")),
     ("xl/worksheets/sheet", re.compile(rb"<x14:sparklineGroup[ >]"), text("sparklines")),
 )
@@ -302,9 +346,7 @@ def _losses(source: Path, out: Path) -> Iterator[Text]:
     with zipfile.ZipFile(source) as before, zipfile.ZipFile(out) as after:
         lost = [words for part, words in _PARTS if _count(before, part) > _count(after, part)]
         lost += [
-            words
-            for part, mark, words in _INSIDE
-            if _count(before, part, mark) > _count(after, part, mark)
+            words for part, mark, words in _INSIDE if _count(before, part, mark) > _count(after, part, mark)
         ]
         has_formulas = bool(_count(after, "xl/worksheets/sheet", _FORMULA))
     if lost:
@@ -315,7 +357,8 @@ def _losses(source: Path, out: Path) -> Iterator[Text]:
         )
     if has_formulas:
         yield text(
-            "The formulas in {file} show their results once Excel or WPS has opened and saved it.", file=out.name
+            "The formulas in {file} show their results once Excel or WPS has opened and saved it.",
+            file=out.name,
         )
 
 
@@ -338,7 +381,9 @@ def _plain(
     """Every sheet with its values, row by row, so that memory stays small."""
     import xlsxwriter
 
-    book = xlsxwriter.Workbook(str(out), {"constant_memory": True, "tmpdir": str(out.parent), "use_zip64": True})
+    book = xlsxwriter.Workbook(
+        str(out), {"constant_memory": True, "tmpdir": str(out.parent), "use_zip64": True}
+    )
     writer = _Plain(book, place, headings)
     names: set[str] = set()
     for grid in open_grids(source, options):
@@ -346,7 +391,9 @@ def _plain(
         names.add(name.casefold())
         writer.write(grid, name, iter(marks) if grid.name == place.sheet else iter(()))
     book.close()
-    return (text("{file} is a plain workbook with the cells of {source}.", file=out.name, source=source.name),)
+    return (
+        text("{file} is a plain workbook with the cells of {source}.", file=out.name, source=source.name),
+    )
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -370,22 +417,16 @@ class _Plain:
     def write(self, grid: Grid, name: str, marks: Iterator[Mark]) -> None:
         """One worksheet; the annotated one gets its marks."""
         page = self._book.add_worksheet(name)
-        if grid.hidden:
-            page.hide()
         annotated = grid.name == self._place.sheet
-        if annotated:
-            page.freeze_panes(self._place.columns.row, 0)
-            for at, heading in enumerate(self._headings):
-                page.set_column(self._place.free + at, self._place.free + at, heading.width)
-        for at in grid.hidden_columns:
-            page.set_column(at, at, None, None, {"hidden": True})
+        self._lay_out(page, grid, annotated=annotated)
         ours = self._place.columns.annotations if annotated else frozenset[int]()
         mark = next(marks, None)
         for number, row in enumerate(grid.rows, 1):
-            if number in grid.hidden_rows:
-                page.set_row(number - 1, None, None, {"hidden": True})
             said = mark if mark is not None and mark.row == number else None
-            problems = {column_index(re.sub(r"\d", "", at)): words for at, words in said.cells.items()} if said else {}
+            lines = _lines(said.values, self._headings) if said else 1
+            if lines > 1 or number in grid.hidden_rows:
+                page.set_row(number - 1, lines * _LINE_HEIGHT, None, {"hidden": number in grid.hidden_rows})
+            problems = _by_column(said.cells) if said else {}
             for at, cell in enumerate(row):
                 if at not in ours:
                     self._write_cell(page, number, at, cell, problem=at in problems)
@@ -396,15 +437,27 @@ class _Plain:
                 self._write_mark(page, said, problems)
                 mark = next(marks, None)
 
+    def _lay_out(self, page: Any, grid: Grid, *, annotated: bool) -> None:
+        if grid.hidden:
+            page.hide()
+        free = self._place.free
+        if annotated:
+            page.freeze_panes(self._place.columns.row, 0)
+            page.set_column(0, free - 1, _PLAIN_WIDTH)
+            openid_at = self._place.columns.fields["re_openid"]
+            page.set_column(openid_at, openid_at, _OPENID_WIDTH)
+            for at, heading in enumerate(self._headings, free):
+                page.set_column(at, at, heading.width)
+        for at in grid.hidden_columns:
+            if at < free or not annotated:
+                page.set_column(at, at, None, None, {"hidden": True})
+
     def _write_cell(self, page: Any, number: int, at: int, cell: Cell, *, problem: bool) -> None:
-        style = self._problem if problem else self._text
-        match cell:
-            case bool():
-                page.write_boolean(number - 1, at, cell, self._problem if problem else None)
-            case int() | float() if text_of(cell).strip("-0123456789.") == "":
-                page.write_number(number - 1, at, cell, self._problem if problem else None)
-            case _ if problem or not is_empty(cell):
-                page.write_string(number - 1, at, text_of(cell)[:_CELL_LENGTH_MAX], style)
+        words = text_of(cell)[:_CELL_LENGTH_MAX]
+        if isinstance(cell, int | float) and not isinstance(cell, bool) and not words.strip("-0123456789."):
+            page.write_number(number - 1, at, cell, self._problem if problem else None)
+        elif problem or not is_empty(cell):
+            page.write_string(number - 1, at, words, self._problem if problem else self._text)
 
     def _write_mark(self, page: Any, mark: Mark, problems: Mapping[int, str]) -> None:
         for at, value in enumerate(mark.values):
@@ -413,5 +466,13 @@ class _Plain:
             self._comments += 1
             if self._comments <= _COMMENTS_MAX:
                 page.write_comment(
-                    mark.row - 1, at, _OURS + _clean(words), {"author": _AUTHOR, "x_scale": 2.5, "y_scale": 1.5}
+                    mark.row - 1,
+                    at,
+                    _OURS + _clean(words),
+                    {"author": _AUTHOR, "x_scale": 2.5, "y_scale": 1.5},
                 )
+
+
+def _by_column(cells: Mapping[str, str]) -> dict[int, str]:
+    """The problems of one row, by column from 0."""
+    return {column_index(re.sub(r"\d", "", name)): words for name, words in cells.items()}

@@ -40,7 +40,6 @@ _POWERS_OF_TEN: Final = re.compile(r"[0-9](?:\.[0-9]+)?E[+-][0-9]+", re.IGNORECA
 PLACEHOLDERS: Final = frozenset(
     ["-", "--", "—", "——", "/", "\\", "n/a", "na", "#n/a", "nan", "nil", "none", "null", "无", "空", "暂无"]
 )
-PLACEHOLDER_LENGTH: Final = max(map(len, PLACEHOLDERS))
 
 
 class Cleaned(StrEnum):

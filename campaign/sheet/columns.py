@@ -36,7 +36,7 @@ TIE_FIELDS: Final = ("campaign", "row_key", "issue", "check")
 
 #: So begin the headers of the columns that we add to an operator's own workbook (`annotate`) …
 ANNOTATION: Final = "campaign · "
-#: … and so the one with the numbers, which ends with the campaign's name: the copy may be run as the original.
+#: … and so the one with the numbers. It ends with the campaign's name, so the copy may be run, too.
 NUMBERED: Final = f"{ANNOTATION}mch_billno · "
 
 

@@ -205,7 +205,9 @@ def _and_say(found: SheetList, hidden: Sequence[str]) -> SheetList:
     if not hidden:
         return found
     note = text("hidden sheets with people to pay were not read: {names}", names=", ".join(hidden))
-    return SheetList(replace(found.grid, notes=(*found.grid.notes, note)), found.columns, found.rows, found.above)
+    return SheetList(
+        replace(found.grid, notes=(*found.grid.notes, note)), found.columns, found.rows, found.above
+    )
 
 
 def _with_header(grid: Grid, columns: Mapping[str, str]) -> SheetList | None:

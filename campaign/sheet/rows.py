@@ -17,7 +17,7 @@ from campaign.domain.money import yuan_text
 from campaign.domain.order import PacketOrder, RowProblem, Source
 from campaign.domain.plan import ORDINAL_KEYS
 from campaign.sheet import cells as read
-from campaign.sheet.cells import PLACEHOLDER_LENGTH, Cell, Cleaned, Value, is_empty, shown, text_of
+from campaign.sheet.cells import Cell, Cleaned, Value, is_empty, shown, text_of
 from campaign.sheet.columns import TIE_FIELDS, Columns, column_letters
 from campaign.sheet.grid import ROWS_MAX, Grid
 from campaign.sheet.kinds import check_kind
@@ -28,7 +28,7 @@ from campaign.sheet.reading import ReadOptions
 from campaign.sheet.remarks import Remarks
 from campaign.sheet.texts import TEXT_FIELDS, TextReader
 from campaign.sheet.ties import read_tie
-from campaign.sheet.totals import SUBTOTAL, Totals
+from campaign.sheet.totals import SUBTOTAL, WORD_LENGTH, Totals
 from campaign.text import Text, text
 
 _SCENE: Final = TEXT_FIELDS.index("scene_id")
@@ -121,7 +121,7 @@ class _Rows:
         if len(row) < self._width:
             row = [*row, *[""] * (self._width - len(row))]
         cell = row[self._openid_at]
-        plain = type(cell) is str and len(cell) > PLACEHOLDER_LENGTH and not check_openid(cell)
+        plain = type(cell) is str and len(cell) > WORD_LENGTH and not check_openid(cell)
         if not plain:
             if is_empty(cell) and all(map(is_empty, row)):
                 return
@@ -183,7 +183,7 @@ class _Rows:
         cell = row[self._openid_at]
         value = read.identifier(cell)
         findings = value.findings or check_openid(value.text)
-        if findings and self._totals.is_totals(row):
+        if self._totals.is_totals(row):
             findings = (SUBTOTAL,)
         elif findings and value.text == self._columns.headers[self._openid_at]:
             findings = (_HEADER_AGAIN,)

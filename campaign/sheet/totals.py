@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from campaign.domain.checks import Finding, check_openid
-from campaign.sheet.cells import Cell, identifier, is_empty, text_of
+from campaign.sheet.cells import PLACEHOLDERS, Cell, identifier, is_empty, text_of
 from campaign.sheet.columns import Columns, header_key
 from campaign.text import text
 
 _LABELS: Final = frozenset(
     {"合计", "总计", "总和", "共计", "小计", "合计金额", "总计金额", "合计元", "总计元"}
 ) | {*("合计total", "total", "totals", "sum", "grandtotal", "subtotal")}
+
+#: A word that stands for no person, total or NULL, is not longer; what is longer can only be an openid.
+WORD_LENGTH: Final = max(map(len, _LABELS | PLACEHOLDERS))
 
 
 class Totals:

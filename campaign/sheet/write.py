@@ -161,9 +161,7 @@ class _Page:
             self.sheet.write_number(at, column, float(yuan_text(total_amount)), self._money)
 
 
-def _headers(
-    columns: Mapping[str, str], own_headers: Sequence[str], *, ids: bool
-) -> list[tuple[str, str]]:
+def _headers(columns: Mapping[str, str], own_headers: Sequence[str], *, ids: bool) -> list[tuple[str, str]]:
     """Field and header of every column, "" for the operator's own; proven to be read back as such."""
     amount = "amount_yuan" if "amount_yuan" in columns.values() else "amount_fen"
     if amount not in columns.values():

@@ -240,16 +240,37 @@ TIED_HEADER = "openid,金额,campaign,row_key,issue,check"
 def test_the_reserved_columns_alone_give_the_number(tmp_path: Path) -> None:
     path = csv_file(
         tmp_path,
-        TIED_HEADER,
-        f"{openid(1)},1,{tied('lantern', 'A')}",
-        f"{openid(1)},1,{tied('lantern', 'B', 2)}",
+        f"{TIED_HEADER},id",
+        f"{openid(1)},1,{tied('lantern', 'A')},A",
+        f"{openid(1)},1,{tied('lantern', 'B', 2)},B",
     )
     reading = read(path)
     assert [order.tie for order in reading.orders] == [
         Tie(campaign="lantern", row_key="A", issue=1),
         Tie(campaign="lantern", row_key="B", issue=2),
     ]
-    assert reading.key_column == "row_key"
+    assert reading.key_column == "id"
+
+
+@pytest.mark.parametrize(
+    "key, column", [(openid(1), "re_openid"), (repeat_key(openid(1), 12), "re_openid+ordinal")]
+)
+def test_where_the_openid_gave_the_key_it_may_not_be_changed(tmp_path: Path, key: str, column: str) -> None:
+    """Its number would be another one in the original, and without the ledger both would be paid."""
+    kept = read(csv_file(tmp_path, TIED_HEADER, f"{openid(1)},1,{tied('lantern', key)}"))
+    assert (found(kept), kept.key_column) == ([], column)
+    changed = read(csv_file(tmp_path, TIED_HEADER, f"{openid(2)},1,{tied('lantern', key)}"))
+    assert found(changed) == ["A2 re_openid"]
+    assert "original sheet" in str(changed.problems[0].advice)
+    assert changed.flawed == {2: (key, Tie(campaign="lantern", row_key=key, issue=1))}
+
+
+def test_where_an_id_gave_the_key_the_openid_may_be_changed_but_not_the_id(tmp_path: Path) -> None:
+    header = f"{TIED_HEADER},编号"
+    row = f"{openid(2)},1,{tied('lantern', 'A')}"
+    assert found(read(csv_file(tmp_path, header, f"{row},A"))) == []
+    assert found(read(csv_file(tmp_path, header, f"{row},B"))) == ["G2 id"]
+    assert found(read(csv_file(tmp_path, header, f"{row},"))) == ["A2 re_openid"]
 
 
 @pytest.mark.parametrize(
@@ -275,9 +296,9 @@ def test_altered_reserved_columns_are_a_problem(tmp_path: Path, cells: str) -> N
 def test_the_same_tie_twice_is_a_problem_even_with_another_issue(tmp_path: Path) -> None:
     path = csv_file(
         tmp_path,
-        TIED_HEADER,
-        f"{openid(1)},1,{tied('lantern', 'A')}",
-        f"{openid(1)},1,{tied('lantern', 'A', 2)}",
+        f"{TIED_HEADER},id",
+        f"{openid(1)},1,{tied('lantern', 'A')},A",
+        f"{openid(1)},1,{tied('lantern', 'A', 2)},A",
     )
     assert found(read(path)) == ["D2 row_key", "D3 row_key"]
 
@@ -540,3 +561,22 @@ def test_what_is_no_openid_is_not_a_person_who_appears_twice(tmp_path: Path) -> 
         tmp_path, HEADER, f"{openid(1)},1", "小计,1", f"{openid(2)},2", "小计,2", f"{openid(3)},2"
     )
     assert found(read(path)) == ["A3 re_openid", "A5 re_openid"]
+
+
+def test_a_person_called_sum_is_paid(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, f"{HEADER},姓名", f"{openid(1)},1,Sum", f"{openid(2)},2,合计")
+    assert paid(read(path)) == [(2, 100), (3, 200)]
+
+
+def test_total_in_the_column_of_openids_is_a_label(tmp_path: Path) -> None:
+    """It has only letters that an openid may have."""
+    reading = read(csv_file(tmp_path, HEADER, f"{openid(1)},1", "total,1"))
+    assert paid(reading) == [(2, 100)]
+    assert "row 3 is the totals row" in notes(reading)
+
+
+@pytest.mark.parametrize("label", ["total", "Grand Total", "SUM", "subtotal", "小计", "合 计："])
+def test_a_total_in_the_middle_is_never_a_person(tmp_path: Path, label: str) -> None:
+    reading = read(csv_file(tmp_path, HEADER, f"{openid(1)},1", f"{label},1", f"{openid(2)},2"))
+    assert found(reading) == ["A3 re_openid"]
+    assert "subtotal" in str(reading.problems[0].problem)
