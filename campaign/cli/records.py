@@ -1,0 +1,172 @@
+"""``campaign records list / show / status``: the sent packets, in the schema of R9.1."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import click
+
+from campaign.cli.desk import interruptible, open_desk
+from campaign.cli.frame import Session, answers_json, group, option, pass_session
+from campaign.cli.gateway import open_gateway
+from campaign.cli.names import chosen_campaigns, existing_ledger
+from campaign.domain.days import beijing_text
+from campaign.ports import SystemClock
+from campaign.stages.records import (
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
+    Record,
+    ask_status,
+    find_packet,
+    list_records,
+    record_of,
+)
+from campaign.text import text
+
+_TO_THE_MINUTE: Final = len("2026-03-03 20:00")
+_UNMASK: Final = option("--unmask", is_flag=True, help=text("Show openids in full."))
+
+
+@group(
+    "records",
+    help=text("The packets that were sent: list them page by page, show one, ask for its status."),
+    examples=(
+        "campaign records list --limit 100 --json",
+        "campaign records list lantern --unclaimed",
+        "campaign records show 17",
+        "campaign records status 1900000109ABCDEFGHJKMNPQRSTV",
+    ),
+)
+def records() -> None:
+    pass
+
+
+@records.command(
+    "list",
+    sentence=text("List what was sent, oldest first: of one campaign, or of all."),
+    examples=("campaign records list --limit 100 --offset 200", "campaign records list lantern --unclaimed"),
+)
+@click.argument("name", required=False)
+@option(
+    "--limit",
+    type=click.IntRange(1, LIMIT_MAX),
+    default=LIMIT_DEFAULT,
+    help=text("So many records (default 20, at most 1000)."),
+)
+@option(
+    "--offset", type=click.IntRange(0, 2**63 - 1), default=0, help=text("Leave out so many from the start.")
+)
+@option(
+    "--unclaimed",
+    is_flag=True,
+    help=text(
+        "Only packets that nobody opened, as far as the ledger knows: taken at least 20 hours ago and still "
+        "waiting, so that people can be reminded before the 24 hours end; or gone back and not paid again "
+        "since (`campaign reissue NAME --refunded` pays them again). Run `campaign reconcile` first."
+    ),
+)
+@_UNMASK
+@answers_json
+@pass_session
+def list_(session: Session, name: str | None, limit: int, offset: int, unclaimed: bool, unmask: bool) -> None:
+    settings = session.settings()
+    clock = SystemClock()
+    with existing_ledger(settings, clock) as ledger:
+        page = list_records(
+            ledger,
+            limit=limit,
+            offset=offset,
+            campaign=None if name is None else chosen_campaigns(ledger, name)[0],
+            unclaimed_at_s=clock.now_s() if unclaimed else None,
+            unmask=unmask,
+        )
+    if session.json:
+        session.answer_json(page)
+    else:
+        _tell_page(page, session)
+
+
+@records.command(
+    "show",
+    sentence=text("Show one record, by its bill number or its id."),
+    examples=("campaign records show 17 --json",),
+)
+@click.argument("number_or_id", metavar="ID")
+@_UNMASK
+@answers_json
+@pass_session
+def show(session: Session, number_or_id: str, unmask: bool) -> None:
+    with existing_ledger(session.settings(), SystemClock()) as ledger:
+        record = record_of(find_packet(ledger, number_or_id), unmask=unmask)
+    _tell_fields(record, session)
+
+
+@records.command(
+    "status",
+    sentence=text("Ask WeChat Pay now what became of one packet, by its bill number or its record's id."),
+    examples=("campaign records status 17", "campaign records status 1900000109ABCDEFGHJKMNPQRSTV --json"),
+)
+@click.argument("number_or_id", metavar="ID")
+@_UNMASK
+@answers_json
+@pass_session
+def status(session: Session, number_or_id: str, unmask: bool) -> None:
+    settings = session.settings()
+    clock = SystemClock()
+    with existing_ledger(settings, clock) as ledger:
+        packet = find_packet(ledger, number_or_id)
+        assert ledger is not None
+        with (
+            open_gateway(settings, session) as gateway,
+            interruptible() as stop,
+            open_desk(settings, ledger, gateway, clock, stop) as desk,
+        ):
+            answer = ask_status(desk, packet, unmask=unmask)
+    _tell_fields(answer, session)
+
+
+def _tell_page(page: Record, session: Session) -> None:
+    from rich.table import Table
+
+    say, meta = session.speech.say, page["meta"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column(say(text("id")), justify="right")
+    table.add_column(say(text("bill number")), no_wrap=True)
+    table.add_column(say(text("openid")), no_wrap=True)
+    table.add_column(say(text("yuan")), justify="right")
+    table.add_column(say(text("state")), no_wrap=True)
+    table.add_column(say(text("planned")), no_wrap=True)
+    for record in page["objects"]:
+        table.add_row(
+            str(record["id"]),
+            record["mch_billno"],
+            record["re_openid"],
+            f"{record['total_amount']:.2f}",
+            record["state"],
+            beijing_text(record["created_at"])[:_TO_THE_MINUTE],
+        )
+    if page["objects"]:
+        session.out.print(table)
+    session.tell(
+        text(
+            "Records {first} to {last} of {all}.",
+            first=min(meta["offset"] + 1, meta["total_count"]),
+            last=min(meta["offset"] + len(page["objects"]), meta["total_count"]),
+            all=meta["total_count"],
+        )
+        if page["objects"]
+        else text("No record here; there are {all}.", all=meta["total_count"])
+    )
+    if meta["next"]:
+        session.tell(text("The next page: --offset {offset}", offset=meta["offset"] + meta["limit"]))
+
+
+def _tell_fields(fields: dict[str, Any], session: Session) -> None:
+    """The fields under their own names, which are WeChat Pay's."""
+    if session.json:
+        session.answer_json(fields)
+        return
+    for name, value in fields.items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        session.out.print(f"{name}: {shown}", soft_wrap=True, markup=False)

@@ -1,0 +1,351 @@
+"""A second number is given only on WeChat Pay's own word of this moment, and never pays anybody twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from campaign.domain.answer import Status
+from campaign.domain.order import PacketOrder
+from campaign.domain.state import State
+from campaign.errors import PlanConflict, SetupError
+from campaign.rehearsal.rules import RehearsalMerchant
+from campaign.sheet import Reading, ReadOptions, read_sheet
+from campaign.sheet.write import write_tied_sheet
+from campaign.stages.reissue import Reissue, candidates, reissue, tied_rows
+from tests.simulation.machine import API_KEY, DAY_S, DEFAULTS, MCH_ID, WXAPPID, Machine, orders
+
+#: With an id column, so that openids can be corrected.
+SHEET = orders("1 oA 1.88", "2 oB 8.88", "3 oC 3.00", keys="id")
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    with Machine(Random(7)) as made:
+        yield made
+
+
+@pytest.fixture
+def ask(machine: Machine) -> Callable[..., Reissue]:
+    """``campaign reissue``, without its file."""
+
+    def go(*, refunded: bool = False) -> Reissue:
+        with machine.ledger() as ledger, machine.desk(ledger) as desk:
+            found = candidates(ledger, machine.campaign, mch_id=MCH_ID, refunded=refunded)
+            return reissue(desk, found, refunded=refunded)
+
+    return go
+
+
+@pytest.fixture
+def sheet_of(tmp_path: Path) -> Callable[[Reissue], Reading]:
+    """The sheet that is written, read back as `run` reads it."""
+
+    def write(result: Reissue) -> Reading:
+        path = tmp_path / "lantern-reissue.xlsx"
+        rows = tied_rows(result.rows)
+        write_tied_sheet(
+            path, rows, sheet="reissue", mch_id=MCH_ID, own_headers=(), columns={}, warning="", ids=True
+        )
+        reading = read_sheet(path, ReadOptions(mch_id=MCH_ID, defaults=DEFAULTS))
+        assert reading.problems == ()
+        return reading
+
+    return write
+
+
+def die(machine: Machine, *openids: str) -> None:
+    """Run the sheet; these people's packets are FAILED at once, everybody else's are paid."""
+    machine.faults(send_failed={"openids": list(openids)})
+    machine.run(SHEET, keys="id")
+    machine.faults()
+
+
+def run_tied(machine: Machine, reading: Reading, **changes: object) -> None:
+    sheet: list[PacketOrder] = [replace(order, **changes) for order in reading.orders]  # type: ignore[arg-type]
+    machine.run(sheet, keys=reading.key_column, partial=True)
+
+
+def times_paid(machine: Machine) -> Counter[str]:
+    return Counter(order.re_openid for order in machine.paid().values())
+
+
+def openids(result: Reissue) -> list[str]:
+    return [entry.re_openid for entry in result.rows]
+
+
+Ask = Callable[..., Reissue]
+SheetOf = Callable[[Reissue], Reading]
+
+
+# Which rows
+
+
+def test_only_the_dead_get_a_new_number(machine: Machine, ask: Ask) -> None:
+    die(machine, "oB")
+    result = ask()
+    assert openids(result) == ["oB"]
+    assert (result.left_out, result.known, result.total_fen) == ([], 0, 888)
+
+
+def test_what_was_refused_unstored_keeps_its_number(machine: Machine, ask: Ask) -> None:
+    """An openid of another account is corrected in the sheet, under the same number."""
+    machine.faults(openid_error={"openids": ["oB"]})
+    machine.run(SHEET, keys="id")
+    assert ask() == Reissue()
+
+
+def test_nothing_is_asked_where_nothing_is_dead(machine: Machine, ask: Ask) -> None:
+    machine.run(SHEET, keys="id")
+    questions = machine.wire.questions
+    assert ask() == Reissue()
+    assert machine.wire.questions == questions
+
+
+def test_every_number_of_the_row_is_asked_about(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
+    """The first, the second, and the third that is to be given."""
+    die(machine, "oB")
+    machine.faults(send_failed={"openids": ["oB"]})
+    run_tied(machine, sheet_of(ask()))
+    machine.faults()
+    questions = machine.wire.questions
+    result = ask()
+    assert [(e.re_openid, e.issue) for e in result.rows] == [("oB", 2)]
+    assert machine.wire.questions == questions + 3
+
+
+def test_a_row_that_was_reissued_is_not_issued_again(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
+    die(machine, "oB")
+    run_tied(machine, sheet_of(ask()))
+    assert openids(ask()) == []
+
+
+def test_the_answers_are_kept_as_evidence_and_change_nothing(machine: Machine, ask: Ask) -> None:
+    die(machine, "oB")
+    before = machine.entries()
+    [number] = [n for n, entry in before.items() if entry.state is State.REJECTED]
+    with machine.look() as ledger:
+        asked = len(ledger.questions(number))
+    ask()
+    assert machine.entries() == before
+    with machine.look() as ledger:
+        assert [q.status for q in ledger.questions(number)[asked:]] == [Status.FAILED]
+
+
+# What came back
+
+
+@pytest.fixture
+def unopened() -> Iterator[Machine]:
+    """A campaign whose packets nobody opened: after two days all money is back."""
+    merchant = RehearsalMerchant(mch_id=MCH_ID, wxappid=WXAPPID, api_key=API_KEY, claim_share=0.0)
+    with Machine(Random(7), merchant=merchant) as made:
+        made.run(SHEET, keys="id")
+        for _ in range(3):
+            made.later(DAY_S)
+            made.reconcile()
+        assert made.states() == "refunded refunded refunded"
+        yield made
+
+
+def test_refunded_rows_only_on_request(unopened: Machine) -> None:
+    with unopened.ledger() as ledger, unopened.desk(ledger) as desk:
+        assert candidates(ledger, "lantern", mch_id=MCH_ID, refunded=False) == []
+        found = candidates(ledger, "lantern", mch_id=MCH_ID, refunded=True)
+        assert len(reissue(desk, found, refunded=True).rows) == 3
+        objections = reissue(desk, found, refunded=False).left_out
+    assert ["--refunded" in str(left.advice) for left in objections] == [True] * 3
+
+
+# When the word is missing, or another
+
+
+@pytest.mark.parametrize(
+    "fault, reason",
+    [
+        ({"reset_before": {"endpoint": "gethbinfo"}}, "no clear answer"),
+        ({"systemerror": {"endpoint": "gethbinfo"}}, "no clear answer"),
+        ({"unknown_status": 1}, "no clear answer"),
+        ({"truncated": {"endpoint": "gethbinfo"}}, "no clear answer"),
+    ],
+)
+def test_without_a_clear_answer_the_row_is_left_out_for_now(
+    machine: Machine, ask: Ask, fault: dict[str, object], reason: str
+) -> None:
+    die(machine, "oB")
+    machine.faults(**fault)
+    result = ask()
+    assert result.rows == []
+    assert [(left.again, reason in str(left.reason)) for left in result.left_out] == [(True, True)]
+    machine.faults()
+    assert openids(ask()) == ["oB"]
+
+
+def test_the_number_that_would_come_next_must_be_clear_too(machine: Machine, ask: Ask) -> None:
+    die(machine, "oB")
+    with machine.look() as ledger:
+        [candidate] = candidates(ledger, "lantern", mch_id=MCH_ID, refunded=False)
+    machine.faults(systemerror={"endpoint": "gethbinfo", "mch_billnos": [candidate.following.mch_billno]})
+    assert [left.again for left in ask().left_out] == [True]
+
+
+def test_one_clear_row_does_not_wait_for_another(machine: Machine, ask: Ask) -> None:
+    die(machine, "oA", "oB")
+    number = next(n for n, entry in machine.entries().items() if entry.re_openid == "oA")
+    machine.faults(reset_before={"endpoint": "gethbinfo", "mch_billnos": [number]})
+    result = ask()
+    assert openids(result) == ["oB"]
+    assert [left.entry.re_openid for left in result.left_out] == ["oA"]
+
+
+def test_not_found_proves_nothing(machine: Machine, ask: Ask) -> None:
+    """WeChat Pay forgets orders: then nobody can say any more that this one was dead."""
+    die(machine, "oB")
+    machine.faults(not_found=1)
+    [left] = ask().left_out
+    assert not left.again
+    assert "proves nothing" in str(left.reason)
+
+
+def test_what_is_paid_now_is_never_paid_again(machine: Machine, ask: Ask) -> None:
+    """The ledger calls the row dead, and WeChat Pay says otherwise: a person has to look."""
+    die(machine, "oB")
+    [number] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
+    order = machine.books.order(number)
+    assert order is not None
+    now_s = machine.clock.true_s()
+    machine.books.pay(order._replace(failed_s=None, paid_s=now_s, sent_s=now_s))
+    result = ask()
+    assert result.rows == []
+    [left] = result.left_out
+    assert (left.again, "SENT" in str(left.reason)) == (False, True)
+
+
+@pytest.mark.parametrize("fault", ["wrong_amount", "other_detail_id"])
+def test_an_answer_that_contradicts_itself_is_no_proof(machine: Machine, ask: Ask, fault: str) -> None:
+    machine.faults(failed_later={"openids": ["oB"]})
+    machine.run(SHEET, keys="id")
+    machine.later(DAY_S)
+    machine.reconcile()
+    machine.faults(**{fault: {"endpoint": "gethbinfo"}})
+    assert ask().rows == []
+
+
+def test_wrong_settings_are_said_and_nothing_is_decided(machine: Machine, ask: Ask) -> None:
+    die(machine, "oB")
+    machine.faults(sign_error={"endpoint": "gethbinfo"})
+    with pytest.raises(SetupError):
+        ask()
+
+
+def test_an_unreachable_gateway_is_not_asked_a_thousand_times(machine: Machine, ask: Ask) -> None:
+    rows = [f"{n} oPerson{n:03d} 1.00" for n in range(60)]
+    machine.faults(send_failed=1)
+    machine.breaker = replace(machine.breaker, consecutive=1000, window=1000)
+    machine.run(orders(*rows, keys="id"), keys="id")
+    machine.faults(refused=1)
+    questions = machine.wire.questions
+    result = ask()
+    assert (result.rows, len(result.left_out)) == ([], 60)
+    assert machine.wire.questions - questions < 60
+
+
+# Running the sheet
+
+
+def test_the_sheet_pays_the_row_under_its_second_number(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    die(machine, "oB")
+    run_tied(machine, sheet_of(ask()))
+    assert times_paid(machine) == {"oA": 1, "oB": 1, "oC": 1}
+    assert [(e.re_openid, e.issue, e.state) for e in machine.entries().values() if e.row_key == "2"] == [
+        ("oB", 1, State.REJECTED),
+        ("oB", 2, State.ACCEPTED),
+    ]
+
+
+def test_in_whatever_order_the_sheets_are_run_everybody_is_paid_once(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    die(machine, "oA", "oB")
+    again = sheet_of(ask())
+    for _ in range(2):
+        run_tied(machine, again)
+        machine.run(SHEET, keys="id")
+    assert times_paid(machine) == {"oA": 1, "oB": 1, "oC": 1}
+
+
+def test_a_sheet_that_was_written_twice_pays_once(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
+    die(machine, "oB")
+    first, second = sheet_of(ask()), sheet_of(ask())
+    run_tied(machine, first)
+    run_tied(machine, second)
+    assert times_paid(machine)["oB"] == 1
+
+
+def test_the_openid_may_be_corrected_once(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
+    """Two copies of the sheet with two corrections: the second one is a conflict."""
+    die(machine, "oB")
+    again = sheet_of(ask())
+    run_tied(machine, again, re_openid="oBob")
+    with pytest.raises(PlanConflict):
+        run_tied(machine, again, re_openid="oBert")
+    assert times_paid(machine) == {"oA": 1, "oBob": 1, "oC": 1}
+
+
+# A lost ledger
+
+
+def test_with_a_lost_ledger_the_sheet_alone_is_refused(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
+    """Without the first number's record there is no proof that it is dead."""
+    die(machine, "oB")
+    again = sheet_of(ask())
+    run_tied(machine, again)
+    machine.disk.lose()
+    machine.wire.strict = False
+    with pytest.raises(PlanConflict):
+        run_tied(machine, again)
+    assert times_paid(machine)["oB"] == 1
+
+
+@pytest.mark.parametrize("ran_before", [False, True])
+def test_with_a_lost_ledger_the_original_and_then_the_sheet_pay_once(
+    machine: Machine, ask: Ask, sheet_of: SheetOf, ran_before: bool
+) -> None:
+    die(machine, "oB")
+    again = sheet_of(ask())
+    if ran_before:
+        run_tied(machine, again)
+    machine.disk.lose()
+    machine.wire.strict = False
+    machine.run(SHEET, keys="id")
+    run_tied(machine, again)
+    assert times_paid(machine) == {"oA": 1, "oB": 1, "oC": 1}
+
+
+def test_in_an_older_ledger_a_second_number_that_exists_is_found(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    """Reissue says so, and from there on everything is asked about before it is sent."""
+    die(machine, "oB")
+    with machine.look():
+        older = machine.path.read_bytes()
+    run_tied(machine, sheet_of(ask()))
+    machine.disk.restore(older)
+    machine.wire.strict = False
+    result = ask()
+    assert (openids(result), result.known) == (["oB"], 1)
+    with machine.look() as ledger:
+        known = ledger.campaign("lantern")
+        assert known is not None
+        assert known.ask_first
+    letters = len(machine.wire.letters)
+    run_tied(machine, sheet_of(result))
+    assert len(machine.wire.letters) == letters
+    assert times_paid(machine)["oB"] == 1
