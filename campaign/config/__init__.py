@@ -64,6 +64,8 @@ def load_settings(
     if found:
         raise as_error(found)
     _refuse_writable(file, settings)
+    if any(is_literal(url) for url in settings.notify.urls):
+        refuse_shared(file, key=Text("[notify] urls"))
     if settings.merchant.private_key:
         refuse_shared(settings.merchant.private_key, key=Text("[merchant] private_key"))
     if settings.merchant.p12:
@@ -151,6 +153,9 @@ def _anchored(settings: Settings, file: Path) -> Settings:
     updates: dict[str, Any] = {"merchant": merchant.model_copy(update={**paths, "api_key_source": reference})}
     if gateway.ca_bundle:
         updates["gateway"] = gateway.model_copy(update={"ca_bundle": folder / gateway.ca_bundle})
+    if settings.notify.urls:
+        urls = tuple(anchored(url, folder) for url in settings.notify.urls)
+        updates["notify"] = settings.notify.model_copy(update={"urls": urls})
     if isinstance(rehearsal.faults, Path):
         updates["rehearsal"] = rehearsal.model_copy(update={"faults": folder / rehearsal.faults})
     whole = settings.model_copy(update=updates)

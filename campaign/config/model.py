@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from campaign.config.secret import resolve
+from campaign.domain.bill import BusinessNames
 from campaign.domain.billno import MCH_ID_PATTERN
 from campaign.domain.breaker import BreakerPolicy
 from campaign.domain.decision import Policy
@@ -101,6 +102,7 @@ def _without_decimals(value: object) -> object:
 
 
 Fen = Annotated[int, BeforeValidator(_fen)]
+NotifyTopic = Literal["finished", "halted", "discrepancies", "deadlines", "certificate"]
 FilePath = Annotated[Path | None, BeforeValidator(_path)]
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400)]
 
@@ -314,11 +316,38 @@ class LedgerTable(_Table):
 
 
 class BillTable(_Table):
-    """``[bill]``: nothing to set yet."""
+    """``[bill]``: the funds bill of `campaign match`. Names are 业务名称 or 业务类型."""
+
+    #: Which account's bill to download, and whose the files are: packets may be paid from either (R10.4).
+    account: Literal["Basic", "Operation", "both"] = "both"
+    packet_names: tuple[str, ...] = ("现金红包", "企业红包", "微信红包", "红包", "现金红包退款", "红包退款")
+    top_up_names: tuple[str, ...] = ("充值/提现", "充值", "提现")
+    #: Those that the documentation names (R10.4).
+    other_names: tuple[str, ...] = ("交易", "退款", "企业付款", "代金券/立减/折扣", "分账")
+    #: Whether the night run fetches and matches the bills of the days before.
+    nightly: Literal["skip", "match"] = "skip"
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The accounts to ask for, as WeChat Pay spells them."""
+        return ("Basic", "Operation") if self.account == "both" else (self.account,)
+
+    def names(self) -> BusinessNames:
+        """The names as the match takes them."""
+        return BusinessNames(
+            packets=frozenset(self.packet_names),
+            top_ups=frozenset(self.top_up_names),
+            others=frozenset(self.other_names),
+        )
 
 
 class NotifyTable(_Table):
-    """``[notify]``: nothing to set yet."""
+    """``[notify]``: whom to tell, and of what."""
+
+    #: Addresses as Apprise writes them. One may hold a robot's key, so each is a secret, or says where it is.
+    urls: tuple[SecretStr, ...] = ()
+    on: tuple[NotifyTopic, ...] = ("finished", "halted", "discrepancies", "deadlines", "certificate")
+    lang: Literal["", "zh", "en"] = ""
 
 
 class RehearsalTable(_Table):

@@ -21,6 +21,12 @@ def is_literal(reference: SecretStr) -> bool:
     return not reference.get_secret_value().startswith(_SCHEMES)
 
 
+def variable(reference: SecretStr) -> str:
+    """The environment variable that holds the secret; empty where something else does."""
+    scheme, _, name = reference.get_secret_value().partition(":")
+    return name if scheme == "env" else ""
+
+
 def anchored(reference: SecretStr, folder: Path) -> SecretStr:
     """The reference with a relative ``file:`` path made absolute, from the settings' folder."""
     scheme, _, rest = reference.get_secret_value().partition(":")

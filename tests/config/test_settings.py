@@ -153,7 +153,8 @@ def test_no_settings_file_says_how_to_make_one(tmp_path):
         (('[limits]', '[ledger]\nurl = "postgresql://x"\n[limits]'), ["[ledger] url", "sqlite:///"]),
         (('[limits]', '[rehearsal]\nfaults = "{oops"\n[limits]'), ["faults", "JSON"]),
         (('[limits]', '[campaign]\nlang = "fr"\n[limits]'), ["lang", "'zh', 'en'"]),
-        (('[limits]', '[bill]\naccount = 1\n[limits]'), ["[bill] account", "none yet"]),
+        (('[limits]', '[bill]\naccount = "Fees"\n[limits]'), ["[bill] account", "'Basic', 'Operation', 'both'"]),
+        (('[limits]', '[bill]\npacket_names = "红包"\n[limits]'), ["[bill] packet_names"]),
         (("[limits]", "[limits"), ["line 8", "not valid TOML"]),
         (("url =", "workers = 4\nurl ="), ["not valid TOML"]),
         (("[gateway]\n", "gateway = 3\n#"), ["gateway"]),
@@ -352,3 +353,52 @@ def test_digest_for_checks_follows_what_checks_read(tmp_path):
     for other in ('[packet]\nwishing = "hi"\n', '[columns]\nx = "id"\n'):
         assert load_settings(write(tmp_path, REHEARSAL + other)).digest_for_checks() != digest
     assert re.fullmatch("[0-9a-f]{64}", digest)
+
+
+def test_the_bills_names_can_be_set_and_have_the_documentations_defaults(tmp_path):
+    """Both accounts are looked at, unless one is named; names are sets for the match."""
+    bill = load_settings(write(tmp_path, REHEARSAL)).bill
+    assert bill.accounts == ("Basic", "Operation")
+    assert "现金红包" in bill.names().packets
+    assert "分账" in bill.names().others
+    table = '[bill]\naccount = "Operation"\npacket_names = ["营销红包"]\n'
+    bill = load_settings(write(tmp_path, f"{REHEARSAL}{table}")).bill
+    assert bill.accounts == ("Operation",)
+    assert bill.names().packets == {"营销红包"}
+
+
+ROBOT = "wecombot://0f1e2d3c-4b5a"
+
+
+def test_nobody_is_told_until_somebody_says_whom_and_then_of_everything(tmp_path):
+    """And bills are left alone at night until somebody wants them."""
+    settings = load_settings(write(tmp_path, REHEARSAL))
+    assert settings.notify.urls == ()
+    assert settings.notify.on == ("finished", "halted", "discrepancies", "deadlines", "certificate")
+    assert settings.bill.nightly == "skip"
+
+
+def test_a_robots_address_is_a_secret(tmp_path):
+    """It holds the robot's key: no repr shows it, and a file that others may read may not hold it."""
+    table = f'[notify]\nurls = ["{ROBOT}", "file:robot.txt"]\n'
+    settings = load_settings(write(tmp_path, REHEARSAL + table))
+    assert ROBOT not in repr(settings)
+    assert settings.notify.urls[1].get_secret_value() == f"file:{tmp_path / 'robot.txt'}"
+    assert "[notify] urls" in refusal(write(tmp_path, REHEARSAL + table, mode=0o644))
+    load_settings(write(tmp_path, f'{REHEARSAL}[notify]\nurls = ["env:ROBOT"]\n', mode=0o644))
+
+
+@pytest.mark.parametrize(
+    "table, words",
+    [
+        (f'urls = "{ROBOT}"', ["[notify] urls", "list"]),
+        (f'urls = ["{ROBOT}", 7]', ["[notify] urls", "text in quotes"]),
+        ('on = ["everything"]', ["[notify] on", "'finished', 'halted', 'discrepancies'"]),
+        ('lang = "fr"', ["[notify] lang", "'zh', 'en'"]),
+    ],
+)
+def test_a_mistake_under_notify_is_named_without_any_address(tmp_path, table, words):
+    said = refusal(write(tmp_path, f"{REHEARSAL}[notify]\n{table}\n"))
+    assert ROBOT not in said
+    for word in words:
+        assert word in said
