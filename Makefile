@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 REHEARSAL := rehearsal-run
+CAMPAIGN := $(BIN)/python -m campaign --config $(REHEARSAL)/campaign.toml
 LOCALE := campaign/i18n/locale
 POT := campaign/i18n/campaign.pot
 PO := $(LOCALE)/zh_CN/LC_MESSAGES/campaign.po
@@ -25,9 +26,12 @@ help: ## list these targets
 run: $(STAMP) ## run the sample campaign against the rehearsal gateway, reconcile it, report it
 	@mkdir -p $(REHEARSAL)
 	@cp sample_campaigns/lantern.xlsx sample_campaigns/campaign.toml $(REHEARSAL)/
-	cd $(REHEARSAL) && ../$(BIN)/python -m campaign run lantern.xlsx --yes
-	cd $(REHEARSAL) && ../$(BIN)/python -m campaign reconcile
-	cd $(REHEARSAL) && ../$(BIN)/python -m campaign report lantern --force
+	@echo "1. campaign run lantern.xlsx"
+	@$(CAMPAIGN) run $(REHEARSAL)/lantern.xlsx --yes
+	@echo "2. campaign reconcile"
+	@$(CAMPAIGN) reconcile lantern
+	@echo "3. campaign report lantern"
+	@$(CAMPAIGN) report lantern --out $(REHEARSAL) --force
 
 test: $(STAMP) ## run the tests, with branch coverage
 	$(BIN)/pytest -n auto -m "not system and not slow" --cov --cov-report=term $(ARGS)
@@ -57,7 +61,7 @@ golden: $(STAMP) ## rewrite the expected files of the golden tests; review the d
 # English is the message id. Sorted, without places in the code and without dates, so that diffs are small.
 messages: $(STAMP) ## collect the messages, update the Chinese catalogue and compile it
 	@mkdir -p $(dir $(PO))
-	$(BIN)/pybabel -q extract -F pyproject.toml --no-default-keywords -k text:1 -k _:1 --omit-header \
+	$(BIN)/pybabel -q extract -F pyproject.toml --no-default-keywords -k text:1 -k _:1 -k ngettext:1,2 --omit-header \
 		--no-location --sort-output --width=110 -o $(POT) campaign
 	@test -f $(PO) || printf '%s\n' '# 简体中文' 'msgid ""' 'msgstr ""' '"Project-Id-Version: campaign 1\n"' \
 		'"Report-Msgid-Bugs-To: \n"' '"POT-Creation-Date: 2026-11-22 00:00+0000\n"' \

@@ -8,8 +8,10 @@ import importlib
 import importlib.util
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -191,15 +193,22 @@ def _tolerate_any_text() -> None:
 
 @contextmanager
 def _our_process() -> Iterator[None]:
-    """While we run: click's gettext reads our catalogue, LANGUAGE chooses from it, logs are ours."""
+    """While we run: click's gettext reads our catalogue, LANGUAGE chooses from it, logs are ours.
+
+    SIGTERM is Ctrl-C's twin from the first moment on; where work is in flight, `interruptible` takes both.
+    """
     before, domain = os.environ.get("LANGUAGE"), gettext.textdomain()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     gettext.bindtextdomain(DOMAIN, str(LOCALE))
     gettext.textdomain(DOMAIN)
+    in_charge = threading.current_thread() is threading.main_thread()
+    terminate = signal.signal(signal.SIGTERM, signal.default_int_handler) if in_charge else None
     try:
         yield
     finally:
+        if in_charge:
+            signal.signal(signal.SIGTERM, terminate)
         root.handlers, root.level = handlers, level
         logging.captureWarnings(capture=False)
         gettext.textdomain(domain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from campaign.cli.frame import Session
-from campaign.domain.campaign import Halt, HaltReason
+from campaign.domain.campaign import Halt
 from campaign.domain.days import rfc3339
 from campaign.domain.mask import mask_openid
 from campaign.domain.money import yuan_grouped
@@ -24,17 +24,21 @@ EXIT_NEEDS_PERSON = 6
 EXIT_INTERRUPTED = 130
 
 
-def exit_code(standings: Iterable[Standing]) -> int:
-    """The contract's exit code for what is left to do: not finished wins over needing a person."""
+def exit_code(standings: Iterable[Standing], *, interrupted: bool = False) -> int:
+    """The contract's exit code for what is left to do: not finished wins over needing a person.
+
+    Args:
+        interrupted: somebody stopped this very command; what an earlier one recorded is not finished.
+    """
+    if interrupted:
+        return EXIT_INTERRUPTED
     codes = {_code(s) for s in standings}
-    return next(
-        (c for c in (EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_NEEDS_PERSON) if c in codes), EXIT_DONE
-    )
+    return next((c for c in (EXIT_NOT_FINISHED, EXIT_NEEDS_PERSON) if c in codes), EXIT_DONE)
 
 
 def _code(standing: Standing) -> int:
     if standing.halt is not None:
-        return EXIT_INTERRUPTED if standing.halt.reason is HaltReason.INTERRUPTED else EXIT_NOT_FINISHED
+        return EXIT_NOT_FINISHED
     return EXIT_NEEDS_PERSON if standing.needs else EXIT_DONE
 
 
@@ -111,11 +115,12 @@ def tell(standing: Standing, session: Session) -> None:
 
 
 def _tell_needs(standing: Standing, session: Session) -> None:
-    session.tell(text("{count} rows need a person:", count=len(standing.needs)), style="yellow")
+    session.tell(text("Rows that need a person: {rows}.", rows=len(standing.needs)), style="yellow")
     for entry, need in standing.needs[:_TOLD]:
         session.tell(
             text(
-                "  row {row}  {openid}  {yuan} yuan  {number}\n    {reason}.\n    Next step ({owner}): {advice}.",
+                "  row {row}  {openid}  {yuan} yuan  {number}\n    {reason}.\n    Next step ({owner}): "
+                "{advice}.",
                 row=entry.row,
                 openid=mask_openid(entry.re_openid),
                 yuan=yuan_grouped(entry.total_amount),

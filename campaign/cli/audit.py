@@ -41,18 +41,24 @@ def audit(session: Session) -> int:
         )
     for number in broken:
         session.tell(
-            text("Event {number} was altered, or one in front of it is missing.", number=number), style="bold red"
+            text("Event {number} was altered, or one in front of it is missing.", number=number),
+            style="bold red",
         )
     for mch_billno in unexplained:
         session.tell(
-            text("The state of {number} does not follow from its events.", number=mch_billno), style="bold red"
+            text("The state of {number} does not follow from its events.", number=mch_billno),
+            style="bold red",
         )
     if good:
-        session.tell(text("All {events} events are whole, and every state follows from them.", events=events), style="green")
+        session.tell(
+            text("All {events} events are whole, and every state follows from them.", events=events),
+            style="green",
+        )
     else:
         session.tell(
             text(
-                "Somebody or something altered the ledger. Keep a copy of it, take the last backup that passes "
+                "Somebody or something altered the ledger. Keep a copy of it, take the last backup that "
+                "passes "
                 "this audit, and run the campaigns again: every number is asked about before it is sent."
             )
         )

@@ -16,7 +16,8 @@ from campaign.text import text
 @command(
     "cancel",
     help=text(
-        "Close a campaign: what was not sent yet is withdrawn, nothing is repeated, and what was sent is only "
+        "Close a campaign: what was not sent yet is withdrawn, nothing is repeated, and what was sent is "
+        "only "
         "asked about. `campaign run SHEET --reopen` takes it up again."
     ),
     examples=("campaign cancel lantern",),

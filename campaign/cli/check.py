@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -11,12 +12,14 @@ import click
 
 from campaign.cli.forecast import tell_forecast
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
+from campaign.cli.names import campaign_name
 from campaign.config import Settings
 from campaign.domain.forecast import budget_problems, forecast
 from campaign.domain.mask import mask_openid
-from campaign.domain.order import RowProblem, Source
-from campaign.errors import SheetRejected
+from campaign.domain.order import PacketOrder, RowProblem, Source
+from campaign.errors import SheetRejected, UsageError
 from campaign.sheet import Reading, ReadOptions, read_sheet
+from campaign.stages.annotate import Annotated, Annotating, annotate_check, preview_text
 from campaign.stages.plan import SheetFacts
 from campaign.text import Text, text
 
@@ -24,18 +27,40 @@ from campaign.text import Text, text
 _TOLD: Final = 20
 #: So many rows of one and the same problem.
 _TOLD_ALIKE: Final = 5
+#: So many different packets are shown, and looked for in so many rows.
+_PREVIEWS: Final = 3
+_PREVIEW_WITHIN: Final = 100
 
 
 @command(
     "check",
     help=text("Read and check a sheet and list every problem; nothing is sent and nothing recorded."),
-    examples=("campaign check lantern.xlsx", "campaign check lantern.xlsx --json"),
+    examples=(
+        "campaign check lantern.xlsx",
+        "campaign check lantern.xlsx --annotate marked.xlsx   # your workbook with the problems marked",
+        "campaign check lantern.xlsx --json",
+    ),
 )
 @click.argument("sheet", type=click.Path(path_type=Path))
 @option("--sheet", "worksheet", help=text("The worksheet to read."))
 @option("--limit", type=click.IntRange(min=1), help=text("Only the sheet's first N rows: a pilot."))
 @option("--allow-repeats", is_flag=True, help=text("One person may have several rows."))
 @option("--include-hidden", is_flag=True, help=text("Pay hidden rows too."))
+@option(
+    "--annotate",
+    "out",
+    metavar="OUT",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=text("Write the workbook again with the problems marked, and a sheet of the rows to be fixed."),
+)
+@option(
+    "--fix",
+    metavar="PATH",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=text("The sheet of the rows to be fixed (default: beside OUT, ending with -fix.xlsx)."),
+)
+@option("--name", help=text("The campaign's name (default: the sheet's file name)."))
+@option("--force", is_flag=True, help=text("Write over files that are there, but never over the sheet."))
 @option("--unmask", is_flag=True, help=text("Show openids in full."))
 @answers_json
 @pass_session
@@ -46,24 +71,48 @@ def check(
     limit: int | None,
     allow_repeats: bool,
     include_hidden: bool,
+    out: Path | None,
+    fix: Path | None,
+    name: str | None,
+    force: bool,
     unmask: bool,
 ) -> int:
     settings = session.settings(beside=sheet)
-    reading = read(
-        sheet,
+    if fix and not out:
+        raise UsageError(
+            text("--fix is for the sheet beside an annotated workbook."), advice=text("Add --annotate OUT.")
+        )
+    options = read_options(
         settings,
         worksheet=worksheet,
         limit=limit,
         allow_repeats=allow_repeats,
         include_hidden=include_hidden,
     )
+    reading = read_sheet(sheet, options)
     limits = settings.limits.as_limits()
     planned = forecast(reading.orders, limits, sends_per_second=settings.gateway.sends_per_second)
     whole = Source(file=reading.file, sheet=reading.sheet, row=0)
     reading = replace(reading, problems=(*reading.problems, *budget_problems(planned, limits, whole)))
-    tell_reading(reading, session, unmask=unmask)
+    annotated = None
+    if out:
+        job = Annotating(
+            sheet=sheet,
+            options=options,
+            campaign=campaign_name(reading, name, sheet),
+            out=out,
+            fix=fix or fix_path(out),
+            say=session.speech.say,
+            force=force,
+        )
+        job.refuse_bad_names()
+        annotated = annotate_check(job, reading)
+    tell_reading(reading, session, unmask=unmask, files=annotated.files if annotated else ())
+    if annotated:
+        tell_annotated(annotated, session)
     if not session.json and planned.rows:
         tell_forecast(planned, session)
+        _tell_preview(reading.orders, session)
         if not reading.problems:
             session.tell(text("Nothing is wrong with this sheet."), style="green")
     return SheetRejected.exit_code if reading.problems else 0
@@ -81,17 +130,58 @@ def read(
     """Read a sheet with the options and settings that concern reading."""
     return read_sheet(
         sheet,
-        ReadOptions(
-            mch_id=settings.merchant.mch_id,
-            defaults=settings.packet_defaults(),
-            columns=settings.columns,
-            sheet=worksheet,
+        read_options(
+            settings,
+            worksheet=worksheet,
             limit=limit,
             allow_repeats=allow_repeats,
             include_hidden=include_hidden,
-            limits=settings.limits.as_limits(),
         ),
     )
+
+
+def read_options(
+    settings: Settings,
+    *,
+    worksheet: str | None,
+    limit: int | None = None,
+    allow_repeats: bool,
+    include_hidden: bool,
+) -> ReadOptions:
+    """What the command line and the settings say about reading."""
+    return ReadOptions(
+        mch_id=settings.merchant.mch_id,
+        defaults=settings.packet_defaults(),
+        columns=settings.columns,
+        sheet=worksheet,
+        limit=limit,
+        allow_repeats=allow_repeats,
+        include_hidden=include_hidden,
+        limits=settings.limits.as_limits(),
+    )
+
+
+def fix_path(out: Path) -> Path:
+    """Where the fix sheet stands unless somebody names another place: beside the annotated workbook."""
+    return out.with_name(f"{out.stem}-fix.xlsx")
+
+
+def tell_annotated(annotated: Annotated, session: Session) -> None:
+    """What was written, what the copy lacks, and what is corrected where."""
+    for file in annotated.files:
+        session.say(text("Written: {file}", file=str(file)))
+    for note in annotated.notes:
+        session.say(note)
+
+
+def _tell_preview(orders: Sequence[PacketOrder], session: Session) -> None:
+    """The first packets that differ, as their recipients will see them."""
+    first: dict[str, PacketOrder] = {}
+    for order in orders[:_PREVIEW_WITHIN]:
+        first.setdefault(f"{order.send_name}\n{order.wishing}", order)
+    session.say(text("As the first people will see it:"))
+    for order in list(first.values())[:_PREVIEWS]:
+        session.say(text("  row {row}  {packet}", row=order.source.row, packet=preview_text(order)))
 
 
 def facts_of(reading: Reading, *, partial: bool) -> SheetFacts:
@@ -105,10 +195,11 @@ def facts_of(reading: Reading, *, partial: bool) -> SheetFacts:
     )
 
 
-def tell_reading(reading: Reading, session: Session, *, unmask: bool) -> None:
+def tell_reading(reading: Reading, session: Session, *, unmask: bool, files: Sequence[Path] = ()) -> None:
     """The contract's JSON of ``check``, or the notes and problems in sentences, grouped by kind."""
     if session.json:
-        session.answer_json(_as_json(reading, session, unmask=unmask))
+        answer = _as_json(reading, session, unmask=unmask)
+        session.answer_json(answer | {"files": [str(file) for file in files]})
         return
     for note in reading.notes:
         session.say(note)

@@ -196,7 +196,7 @@ def _ledger(settings: Settings) -> Finding:
     path = settings.ledger_path()
     try:
         ledger = Ledger.open_existing(
-            path, merchant=settings.merchant.mch_id, gateway=settings.gateway_name(), clock=SystemClock()
+            path, merchant=settings.merchant.mch_id, gateway=settings.ledger_gateway(), clock=SystemClock()
         )
     except CampaignError as error:
         return _wrong("ledger", error)

@@ -19,7 +19,7 @@ def tell_forecast(planned: Forecast, session: Session) -> None:
     say = session.say
     say(
         text(
-            "{rows} packets to {people} people, {total} yuan in all "
+            "Packets: {rows}, people: {people}, {total} yuan in all "
             "(smallest {smallest}, middle {median}, largest {largest}).",
             rows=planned.rows,
             people=planned.people,
@@ -51,7 +51,7 @@ def duration(seconds: float) -> Text:
     """A duration in the two units that matter."""
     whole = max(1, round(seconds))
     if whole < 2 * _MINUTE_S:
-        return text("{seconds} seconds", seconds=whole)
+        return text("{seconds} s", seconds=whole)
     if whole < 2 * _HOUR_S:
         return text("{minutes} minutes", minutes=round(whole / _MINUTE_S))
     return text(

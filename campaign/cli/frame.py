@@ -144,9 +144,15 @@ def command(name: str, *, help: Text, examples: Sequence[str] = ()) -> Callable[
     return click.command(name, cls=Command, sentence=help, examples=examples)
 
 
-def group(name: str, *, help: Text, examples: Sequence[str] = ()) -> Callable[[Any], Group]:  # noqa: A002
+def group(
+    name: str,
+    *,
+    help: Text,  # noqa: A002
+    examples: Sequence[str] = (),
+    **attributes: Any,
+) -> Callable[[Any], Group]:
     """``click.group`` in our frame."""
-    return click.group(name, cls=Group, sentence=help, examples=examples)
+    return click.group(name, cls=Group, sentence=help, examples=examples, **attributes)
 
 
 def _set_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

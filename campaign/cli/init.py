@@ -225,8 +225,62 @@ TEMPLATE: Final[Sequence[Table]] = (
             ),
         ),
     ),
-    Table("bill", text("Nothing to set yet.")),
-    Table("notify", text("Nothing to set yet.")),
+    Table(
+        "bill",
+        text("The funds bill (资金账单) of `campaign match`. Names are its 业务名称 or 业务类型."),
+        (
+            Key(
+                "account",
+                '"both"',
+                text('The account that pays: "Basic", "Operation", or "both" to look at the two.'),
+            ),
+            Key(
+                "packet_names",
+                '["现金红包", "企业红包", "微信红包", "红包", "现金红包退款", "红包退款"]',
+                text("How the bill calls packets and their refunds."),
+            ),
+            Key("top_up_names", '["充值/提现", "充值", "提现"]', text("Money put in or taken out.")),
+            Key(
+                "other_names",
+                '["交易", "退款", "企业付款", "代金券/立减/折扣", "分账"]',
+                text("Business other than packets. A name that is in none of the lists is reported."),
+            ),
+            Key(
+                "nightly",
+                '"skip"',
+                text(
+                    '"match": `campaign schedule` fetches the bills of the days before and matches them. '
+                    "WeChat Pay makes a day's bill from 09:00 of the next."
+                ),
+            ),
+        ),
+    ),
+    Table(
+        "notify",
+        text(
+            "Whom `campaign run` and the night run tell. Addresses as Apprise writes them: robots of WeCom, "
+            "DingTalk and Feishu, e-mail, webhooks."
+        ),
+        (
+            Key(
+                "urls",
+                '["env:WECOM_ROBOT"]',
+                text(
+                    "An address that holds a key is a secret: say where it is, as with api_key. Examples: "
+                    "wecombot://KEY/  dingtalk://SECRET@TOKEN/  feishu://TOKEN/  "
+                    "mailtos://USER:PASSWORD@HOST  "
+                    "jsons://HOST/PATH"
+                ),
+                idle=True,
+            ),
+            Key(
+                "on",
+                '["finished", "halted", "discrepancies", "deadlines", "certificate"]',
+                text("What about: leave out what nobody wants to hear."),
+            ),
+            Key("lang", '""', text('Language: "zh", "en", or "" for that of the command.')),
+        ),
+    ),
     Table(
         "rehearsal",
         text("The stand-in for WeChat Pay."),

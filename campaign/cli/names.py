@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from campaign.cli.desk import registry_of
-from campaign.cli.frame import Session
+from campaign.cli.session import Speaker
 from campaign.config import Settings
 from campaign.domain.billno import canonical_campaign_id
 from campaign.errors import Conflict, LedgerRefused, StorageError, UsageError
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock
 from campaign.text import text
+
+if TYPE_CHECKING:
+    from campaign.sheet import Reading
 
 
 @contextmanager
@@ -33,7 +38,7 @@ def existing_ledger(settings: Settings, clock: Clock) -> Iterator[Ledger | None]
 
 @contextmanager
 def ledger_to_run(
-    settings: Settings, session: Session, clock: Clock, *, new_ledger: bool
+    settings: Settings, speaker: Speaker, clock: Clock, *, new_ledger: bool
 ) -> Iterator[tuple[Ledger, bool]]:
     """The ledger to plan and send with, made where there is none, and whether it may be behind the truth.
 
@@ -52,21 +57,22 @@ def ledger_to_run(
                 path=str(path),
             ),
             advice=text(
-                "Run the sheet with the settings of that ledger (--config), or set [ledger] url to it. If this "
+                "Run the sheet with the settings of that ledger (--config), or set [ledger] url to it. "
+                "If this "
                 "is a list of its own, add --new-ledger."
             ),
         )
     behind = before.vanished or (not exists and bool(before.lost) and not new_ledger)
     if behind:
         gone = path if before.vanished else before.lost[0]
-        session.say(text("The ledger {path} has vanished.", path=str(gone)), style="yellow")
+        speaker.say(text("The ledger {path} has vanished.", path=str(gone)), style="yellow")
     with Ledger.open(
         path, merchant=settings.merchant.mch_id, gateway=settings.ledger_gateway(), clock=clock
     ) as ledger:
         last = registry.last_event(path)
         if last is not None and not behind and not ledger.has_event(*last):
             behind = True
-            session.say(text("The ledger {path} is an older copy of itself.", path=str(path)), style="yellow")
+            speaker.say(text("The ledger {path} is an older copy of itself.", path=str(path)), style="yellow")
         if new_ledger:
             for lost in before.lost:
                 registry.forget(lost)
@@ -113,3 +119,39 @@ def chosen_campaigns(ledger: Ledger | None, name: str | None) -> list[str]:
         if known
         else text("No campaign was run yet: `campaign run SHEET` runs one."),
     )
+
+
+def campaign_name(reading: Reading, name: str | None, sheet: Path) -> str:
+    """The campaign id: what our own sheets say, else ``--name``, else the file's stem.
+
+    Raises:
+        UsageError: the name is empty or holds control characters, or the sheet belongs to another one.
+    """
+    tied = {order.tie.campaign for order in reading.orders if order.tie} | reading.campaigns
+    tied |= {tie.campaign for _, tie in reading.flawed.values() if tie}
+    try:
+        chosen = canonical_campaign_id(name if name is not None else sheet.stem)
+    except ValueError as error:
+        raise UsageError(
+            text("{name} cannot be a campaign's name.", name=repr(name or sheet.stem)),
+            advice=text("Give a name of visible characters with --name."),
+        ) from error
+    if not tied:
+        return chosen
+    if len(tied) > 1 or (name is not None and tied != {chosen}) or not all(map(_is_canonical, tied)):
+        raise UsageError(
+            text(
+                "The rows of this sheet belong to the campaign {campaigns}.",
+                campaigns=", ".join(sorted(tied)),
+            ),
+            advice=text("Run it without --name, one campaign at a time."),
+        )
+    return tied.pop()
+
+
+def _is_canonical(name: str) -> bool:
+    """Whether a name that stands in a sheet is as we wrote it."""
+    try:
+        return canonical_campaign_id(name) == name
+    except ValueError:
+        return False

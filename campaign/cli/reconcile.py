@@ -47,6 +47,7 @@ def reconcile(session: Session, name: str | None, unmask: bool) -> int:
     with existing_ledger(settings, clock) as ledger:
         names = chosen_campaigns(ledger, name)
         states = []
+        interrupted = False
         if ledger is not None and names:
             with (
                 open_gateway(settings, session) as wire,
@@ -55,9 +56,13 @@ def reconcile(session: Session, name: str | None, unmask: bool) -> int:
                 open_desk(settings, ledger, wire, clock, stop, other_ledgers=others) as desk,
             ):
                 shifts = reconcile_campaigns(desk, names, hold=hold)
+                interrupted = stop.asked()
             _refuse_wrong_settings(shifts.values())
             states = [
-                standing(ledger, each, now_s=clock.now_s(), halt=shift.halt) for each, shift in shifts.items()
+                standing(
+                    ledger, each, now_s=clock.now_s(), halt=shifts[each].halt if each in shifts else None
+                )
+                for each in names
             ]
     if session.json:
         answers = [as_json(state, session, unmask=unmask) for state in states]
@@ -67,7 +72,7 @@ def reconcile(session: Session, name: str | None, unmask: bool) -> int:
             tell(state, session)
         if not states:
             session.tell(text("No campaign was run yet."))
-    return exit_code(states)
+    return exit_code(states, interrupted=interrupted)
 
 
 def _refuse_wrong_settings(shifts: Iterable[Shift]) -> None:

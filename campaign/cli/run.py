@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from campaign import notify
 from campaign.cli.answers import as_json, exit_code, tell
 from campaign.cli.check import facts_of, read, tell_reading
 from campaign.cli.desk import interruptible, open_desk
 from campaign.cli.forecast import tell_forecast
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
 from campaign.cli.gateway import open_gateway
-from campaign.cli.names import ledger_to_run, other_ledgers
+from campaign.cli.names import campaign_name, ledger_to_run, other_ledgers
 from campaign.cli.progress import Progress
 from campaign.config import Settings
 from campaign.domain.billno import canonical_campaign_id
@@ -27,9 +28,10 @@ from campaign.ledger.lock import hold_campaign
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock, SystemClock
 from campaign.sheet import Reading
+from campaign.stages.news import of_run
 from campaign.stages.plan import SheetFacts, draft, plan, refuse_same_list
 from campaign.stages.send import send
-from campaign.stages.standing import standing
+from campaign.stages.standing import Standing, standing
 from campaign.text import text
 
 
@@ -124,14 +126,17 @@ def run(
         plan(ledger, drafted, sheet=facts, title=settings.campaign.title, now_s=clock.now_s())
         if behind:
             ledger.set_ask_first(campaign, clock.now_s())
-        if _is_unfinished(ledger, campaign):
-            _work(session, settings, (ledger, *others), clock, campaign, yes=yes, wait_s=wait_s)
+        interrupted = False
+        if worked := _is_unfinished(ledger, campaign):
+            interrupted = _work(session, settings, (ledger, *others), clock, campaign, yes=yes, wait_s=wait_s)
         state = standing(ledger, campaign, now_s=clock.now_s())
         if session.json:
             session.answer_json(as_json(state, session, unmask=unmask))
         else:
             tell(state, session)
-        return exit_code([state])
+        if worked:
+            _tell_people(session, settings, state)
+        return exit_code([state], interrupted=interrupted)
 
 
 def _work(
@@ -143,8 +148,8 @@ def _work(
     *,
     yes: bool,
     wait_s: float,
-) -> None:
-    """Send and ask until nothing is left that can be done now, or somebody stops us."""
+) -> bool:
+    """Send and ask until nothing is left that can be done now; whether somebody stopped us before that."""
     ledger, *others = ledgers
     repeat_parked = _may_repeat_parked(session, settings, ledger, campaign, yes=yes)
     with (
@@ -169,12 +174,21 @@ def _work(
             pause=stop.pause,
             say_behind=lambda: session.say(
                 text(
-                    "This ledger may be older than the truth, or new: WeChat Pay may know packets that it calls "
+                    "This ledger may be older than the truth, or new: WeChat Pay may know packets that "
+                    "it calls "
                     "unsent. Every row is asked about before it is sent, so nobody is paid twice."
                 ),
                 style="yellow",
             ),
         )
+        return stop.asked()
+
+
+def _tell_people(session: Session, settings: Settings, state: Standing) -> None:
+    """Tell whom ``[notify]`` names how the run ended."""
+    title = text("Run of campaign {campaign}", campaign=state.campaign.name)
+    for failure in notify.tell(settings, of_run(state), title=title).failures:
+        session.say(failure, style="yellow")
 
 
 def _is_unfinished(ledger: Ledger, campaign: str) -> bool:
@@ -193,39 +207,13 @@ def _may_repeat_parked(
         return False
     return yes or session.ask(
         text(
-            "WeChat Pay holds {rows} packets, {yuan} yuan, and does not pay them. Send them again under the same "
+            "WeChat Pay holds {rows} packets, {yuan} yuan, and does not pay them. Send them again under "
+            "the same "
             "numbers? If the cause is not removed yet, say no.",
             rows=rows,
             yuan=yuan_grouped(fen),
         )
     )
-
-
-def campaign_name(reading: Reading, name: str | None, sheet: Path) -> str:
-    """The campaign id: what our own sheets say, else ``--name``, else the file's stem.
-
-    Raises:
-        UsageError: the name is empty or holds control characters, or the sheet belongs to another one.
-    """
-    tied = {order.tie.campaign for order in reading.orders if order.tie}
-    try:
-        chosen = canonical_campaign_id(name if name is not None else sheet.stem)
-    except ValueError as error:
-        raise UsageError(
-            text("{name} cannot be a campaign's name.", name=repr(name or sheet.stem)),
-            advice=text("Give a name of visible characters with --name."),
-        ) from error
-    if not tied:
-        return chosen
-    if len(tied) > 1 or (name is not None and tied != {chosen}):
-        raise UsageError(
-            text(
-                "The rows of this sheet belong to the campaign {campaigns}.",
-                campaigns=", ".join(sorted(tied)),
-            ),
-            advice=text("Run it without --name, one campaign at a time."),
-        )
-    return tied.pop()
 
 
 def _refuse_cancelled(ledger: Ledger, campaign: str, *, reopen: bool) -> None:
@@ -298,7 +286,7 @@ def _agreed(
             advice=problems[0].advice,
         )
     if not drafted.pending:
-        session.say(text("Every row of this sheet was sent before; nothing is sent again."))
+        session.say(text("Every row of this sheet was sent before; nothing new is sent."))
         return True
     tell_forecast(planned, session)
     return yes or session.ask(

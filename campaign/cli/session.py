@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
@@ -32,6 +32,13 @@ _YES: Final = frozenset({"y", "yes", "是", "好", "确认"})
 _OPENID: Final = re.compile(r"\bo[0-9A-Za-z_-]{27}(?![0-9A-Za-z_-])")
 _KEY_LIKE: Final = re.compile(r"\b(?:[0-9A-Za-z]{32}|[0-9A-F]{64})\b")
 _HIDDEN_NAMES: Final = frozenset({"api_key", "key", "password", "sign", "private_key"})
+
+
+class Speaker(Protocol):
+    """Whoever is told what happens meanwhile: a person at the terminal, or a log."""
+
+    def say(self, sentence: Text, *, style: str = "") -> None:
+        """Pass one sentence on."""
 
 
 class Session:

@@ -18,7 +18,9 @@ from campaign.text import Text, text
 
 @command(
     "verify",
-    help=text("Compare a report (.xlsx, .html or .json) with the ledger and name the first place that differs."),
+    help=text(
+        "Compare a report (.xlsx, .html or .json) with the ledger and name the first place that differs."
+    ),
     examples=("campaign verify lantern-report.xlsx",),
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -35,7 +37,7 @@ def verify(session: Session, file: Path) -> int:
         found = verify_report(
             ledger,
             file,
-            say_in=lambda language: Speech(language).say,
+            say_in=lambda language: Speech("zh_CN" if language == "zh_CN" else "en").say,
             gateway=settings.gateway_name(),
             merchant=settings.merchant.mch_id,
         )
@@ -63,12 +65,14 @@ def verify(session: Session, file: Path) -> int:
 def _told(found: Verified) -> Text:
     if not found.in_chain:
         return text(
-            "The event that this report was made after is not in the ledger: one of the two was altered, or the "
+            "The event that this report was made after is not in the ledger: one of the two was altered, "
+            "or the "
             "ledger is an older copy."
         )
     if found.difference is not None:
         return text(
-            "This report does not fit the ledger. First difference: {place} says {found}, and the ledger says "
+            "This report does not fit the ledger. First difference: {place} says {found}, and the ledger "
+            "says "
             "{expected}.",
             place=found.difference.place,
             found=repr(found.difference.found),
@@ -76,7 +80,8 @@ def _told(found: Verified) -> Text:
         )
     if found.moved or found.other_version:
         return text(
-            "This report fits the ledger. {moved} rows had news since; of these only number, openid and amount "
+            "This report fits the ledger. {moved} rows had news since; of these only number, openid and "
+            "amount "
             "were compared.",
             moved=found.moved,
         )

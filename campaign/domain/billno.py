@@ -66,6 +66,12 @@ def repeat_key(re_openid: str, ordinal: int) -> str:
     return f"{re_openid} #{ordinal}"
 
 
+def is_openid_key(row_key: str, re_openid: str) -> bool:
+    """Whether the key is this openid, alone or with an ordinal; no other openid has it."""
+    openid, _, ordinal = row_key.partition(" #")
+    return openid == re_openid and (row_key == openid or ordinal.isdecimal())
+
+
 def mch_billno(*, mch_id: str, campaign_id: str, row_key: str, issue: int = 1) -> str:
     """Derive the 28-character bill number of a row.
 

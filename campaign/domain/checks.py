@@ -145,7 +145,7 @@ def check_amount(total_amount: int, scene_id: str) -> tuple[Finding, ...]:
 
 
 def check_text(field: str, value: str) -> tuple[Finding, ...]:
-    """A text that the recipient may see: present, writable, in the BMP, short enough in bytes (R2.3, R7.3)."""
+    """A text that people may see: present, writable, in the BMP, short enough in bytes (R2.3, R7.3)."""
     if not value:
         return (_missing(field),)
     return tuple(_text_findings(field, value))

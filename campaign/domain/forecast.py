@@ -90,7 +90,8 @@ def budget_problems(planned: Forecast, limits: Limits, source: Source) -> list[R
                 column="total_amount",
                 value=yuan_text(planned.largest_fen),
                 problem=text(
-                    "the largest packet, {largest} yuan, is more than the {limit} yuan that may be in doubt at once",
+                    "the largest packet, {largest} yuan, is more than the {limit} yuan that may be in "
+                    "doubt at once",
                     largest=yuan_grouped(planned.largest_fen),
                     limit=yuan_grouped(limits.in_doubt_fen),
                 ),

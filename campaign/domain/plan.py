@@ -207,7 +207,9 @@ def draft_plan(
 
 def _may_be_stored(known: Known) -> bool:
     """Whether an order may exist under this number. If not, its row may still be taken away or corrected."""
-    return known.sent and known.evidence is not Evidence.UNSTORED
+    # Refused before an order was stored, or that and corrected since.
+    refused = known.evidence is Evidence.UNSTORED or known.state is State.PLANNED
+    return known.sent and not refused
 
 
 def _key(order: PacketOrder) -> str:
@@ -234,7 +236,7 @@ def _compare(draft: Draft, known: Known, order: PacketOrder) -> None:
     else:
         pending = revised = False
         if not same:
-            draft.conflicts.extend(_edits(known, order))
+            draft.conflicts.extend(edits(known, order))
     if pending:
         draft.pending.append(order)
     if revised:
@@ -248,7 +250,7 @@ def _fits(known: Known, order: PacketOrder, sender: Sender) -> bool:
     return canonical_json(request_parameters(order, known.mch_billno, sender)) == known.parameters
 
 
-def _edits(known: Known, order: PacketOrder) -> Iterator[Conflicting]:
+def edits(known: Known, order: PacketOrder) -> Iterator[Conflicting]:
     """What the row's owner changed. A text that merely follows a changed setting is no edit of the row."""
     before: dict[str, str] = json.loads(known.parameters)
     for name in _FACTS:

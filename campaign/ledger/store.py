@@ -21,6 +21,7 @@ from typing import Any, Final, Self, TypeVar
 from campaign.domain.answer import Outcome, Status
 from campaign.domain.campaign import Campaign, Halt
 from campaign.domain.days import DAY_S, beijing_days, next_day_start_s
+from campaign.domain.deadline import Aged, Since, Window
 from campaign.domain.decision import REPEAT_GAP_S, REPEAT_WINDOW_S, Step
 from campaign.domain.entry import Entry, Flag, Tally, Todo
 from campaign.domain.limits import Allowance, Cap, Limits, Used
@@ -75,7 +76,8 @@ _BEGIN: Final = f"""
     UPDATE entry SET
         state = 'in_doubt', attempts = attempts + 1, evidence = NULL, todo = 'ask', due_at_s = :until_s,
         not_before_s = 0, first_sent_at_s = COALESCE(first_sent_at_s, :now_s), last_sent_at_s = :now_s,
-        not_found_at_s = NULL, sending_since_s = NULL, last_outcome = NULL, last_reach = 'row', owner = :owner, lease_until_s = :until_s, {_FLAG_KEPT}
+        not_found_at_s = NULL, sending_since_s = NULL, last_outcome = NULL, last_reach = 'row',
+        owner = :owner, lease_until_s = :until_s, {_FLAG_KEPT}
     WHERE mch_billno = :mch_billno AND state = :state AND attempts = :attempts
         AND re_openid = :re_openid AND total_amount = :total_amount
         AND (state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
@@ -144,13 +146,16 @@ _ADD: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned')
 """
 
-_REVISE: Final = """
+#: From when on a number may be sent again at all.
+_GAP_OVER: Final = f"COALESCE(last_sent_at_s + {REPEAT_GAP_S}, 0)"
+
+_REVISE: Final = f"""
     UPDATE entry SET
         sheet = :sheet, row = :row, re_openid = :re_openid, total_amount = :total_amount, wording = :wording,
         nonce_str = :nonce_str, own = :own, state = :after, evidence = NULL, flag = NULL, todo = NULL,
-        due_at_s = NULL, not_before_s = 0, first_sent_at_s = NULL, not_found_at_s = NULL,
-        sending_since_s = NULL, settled_at_s = NULL, last_outcome = NULL, last_reach = 'row', err_code = '',
-        reason = ''
+        due_at_s = NULL, not_before_s = {_GAP_OVER}, first_sent_at_s = NULL,
+        not_found_at_s = NULL, sending_since_s = NULL, settled_at_s = NULL, last_outcome = NULL,
+        last_reach = 'row', err_code = '', reason = ''
     WHERE seq = :entry AND attempts = :attempts
         AND (state IN ('planned', 'cancelled') AND state = :before
              OR state = 'rejected' AND evidence = 'unstored' AND :before = 'rejected')
@@ -166,15 +171,16 @@ _SENT_PACKETS: Final = f"""
                   ORDER BY n DESC LIMIT 1), x'')
     FROM entry
 """
-# Not opened: taken long enough ago and still waiting; or gone back, and the row was not given a later number
-# that was, or may be, paid.
+#: The highest number of each row that was, or may be, paid under a later number than its first.
+_PAID_AGAIN: Final = """
+    LEFT JOIN (
+        SELECT campaign AS of_campaign, row_key AS of_row, MAX(issue) AS last_issue FROM entry
+        WHERE issue > 1 AND state NOT IN ('rejected', 'cancelled') GROUP BY campaign, row_key
+    ) ON of_campaign = campaign AND of_row = row_key
+"""
 _UNCLAIMED: Final = """
-    (state = 'accepted' AND accepted_at_s <= :unclaimed_since_s
-     OR state = 'refunded' AND issue > COALESCE((
-        SELECT MAX(again.issue) FROM (
-            SELECT campaign, row_key, issue FROM entry
-            WHERE issue > 1 AND state NOT IN ('rejected', 'cancelled')
-        ) AS again WHERE again.campaign = entry.campaign AND again.row_key = entry.row_key), 0))
+    AND (state = 'accepted' AND accepted_at_s <= :unclaimed_since_s
+         OR state = 'refunded' AND issue >= COALESCE(last_issue, 0))
 """
 
 
@@ -538,20 +544,20 @@ class Ledger:
             unclaimed_since_s: only packets that nobody opened: taken before this moment and still waiting,
                 or gone back and not paid again under a later number.
         """
-        which = _sent(campaign, unclaimed_since_s)
+        sql = f"{_SENT_PACKETS} {_sent(campaign, unclaimed_since_s)} ORDER BY seq LIMIT :limit OFFSET :offset"
         values = {"campaign": campaign, "unclaimed_since_s": unclaimed_since_s}
-        sql = f"{_SENT_PACKETS} WHERE {which} ORDER BY seq LIMIT :limit OFFSET :offset"
         return list(self._each(_packet_of, sql, values | {"limit": limit, "offset": offset}))
 
     def count_sent_packets(
         self, *, campaign: str | None = None, unclaimed_since_s: float | None = None
     ) -> int:
         """How many there are on all pages of `sent_packets`."""
-        values = {"campaign": campaign, "unclaimed_since_s": unclaimed_since_s}
-        which = _sent(campaign, unclaimed_since_s)
-        counted = "COALESCE(SUM(rows), 0) FROM total" if unclaimed_since_s is None else "COUNT(*) FROM entry"
-        row = self._one(f"SELECT {counted} WHERE {which}", values)
-        return int(row[0]) if row else 0
+        counted = "SUM(rows) FROM total" if unclaimed_since_s is None else "COUNT(*) FROM entry"
+        row = self._one(
+            f"SELECT {counted} {_sent(campaign, unclaimed_since_s)}",
+            {"campaign": campaign, "unclaimed_since_s": unclaimed_since_s},
+        )
+        return (row and row[0]) or 0
 
     def sent_packet(self, *, mch_billno: str | None = None, id: int | None = None) -> SentPacket | None:  # noqa: A002
         """The packet of that number, or at that place, sent or not."""
@@ -621,6 +627,46 @@ class Ledger:
             f"SELECT state, rows, fen FROM total WHERE campaign = {_CAMPAIGN_ID}", {"campaign": campaign}
         )
         return dict.fromkeys(State, (0, 0)) | {State(state): (rows, fen) for state, rows, fen in found}
+
+    def aged(self, campaign: str, window: Window, after_s: float, until_s: float) -> Aged:
+        """Rows, fen and the oldest moment of the entries in a window that began in (after, until]."""
+        totals = self.totals(campaign)
+        found = [
+            self._aged(campaign, state, window.since, after_s, until_s, whole=totals[state])
+            for state in sorted(window.states)
+            if totals[state][0]
+        ]
+        oldest = min((since_s for _, _, since_s in found if since_s is not None), default=None)
+        return sum(rows for rows, _, _ in found), sum(fen for _, fen, _ in found), oldest
+
+    def _aged(
+        self,
+        campaign: str,
+        state: State,
+        since: Since,
+        after_s: float,
+        until_s: float,
+        *,
+        whole: tuple[int, int],
+    ) -> Aged:
+        """The same for one state, of which ``whole`` are all rows and fen."""
+        moment = "first_sent_at_s" if since is Since.SENT else "COALESCE(accepted_at_s, first_sent_at_s)"
+        values = {"campaign": campaign, "after_s": after_s, "until_s": until_s}
+        of_state = f"FROM entry WHERE campaign = {_CAMPAIGN_ID} AND state = '{state}'"
+        if state is State.ACCEPTED and since is Since.TAKEN:
+            moment = "accepted_at_s"  # it has one, and an index, by whose ends most windows are judged
+            row = self._one(
+                f"SELECT (SELECT MIN({moment}) {of_state}), (SELECT MAX({moment}) {of_state})", values
+            )
+            if row and after_s < row[0] and row[1] <= until_s:
+                return *whole, row[0]
+        row = self._one(
+            f"SELECT COUNT(*), COALESCE(SUM(total_amount), 0), MIN({moment}) {of_state}"
+            f" AND {moment} > :after_s AND {moment} <= :until_s",
+            values,
+        )
+        assert row is not None
+        return row[0], row[1], row[2]
 
     def used(self, campaign: str, *, days: Sequence[date], people: Collection[str] = ()) -> Used:
         """What counts against the caps already; of the people only the named ones.
@@ -711,18 +757,21 @@ class Ledger:
     ) -> float | None:
         """When the program itself has something to do next; None when it has not.
 
-        Entries that already wait for a person are not waited for.
+        Entries that already wait for a person are not waited for: flagged ones, and parked ones without
+        a planned repeat.
 
         Args:
             planned: count planned entries that wait for their time.
-            polls: count the questions about accepted packets beside those that are in doubt or parked.
+            polls: count the questions about accepted packets, too.
         """
-        states = [State.IN_DOUBT, State.PARKED, *([State.ACCEPTED] if polls else [])]
+        todos = {State.IN_DOUBT: tuple(Todo), State.PARKED: (Todo.REPEAT,)}
+        if polls:
+            todos[State.ACCEPTED] = (Todo.ASK,)
         names = [campaign] if campaign is not None else [c.name for c in self.campaigns()]
         moments: list[float | None] = []
         for name in names:
-            for state in states:
-                for todo in Todo:
+            for state, whats in todos.items():
+                for todo in whats:
                     sql = f"""
                         SELECT due_at_s FROM entry WHERE campaign = {_CAMPAIGN_ID} AND state = '{state}'
                             AND todo = :todo AND flag IS NULL AND due_at_s IS NOT NULL
@@ -947,13 +996,14 @@ class Ledger:
             return Begun(entries=self._entries(begun), held=tuple(held), stale=tuple(stale))
 
     def end_repeats(self, campaign: str, *, now_s: float) -> int:
-        """Repeats that nobody sent within 72 h of the first request are asked about instead; returns how many."""
+        """Ask about what nobody repeated within 72 h of its first request; returns how many."""
         with self.atomic():
             rows = []
             for state in (State.IN_DOUBT, State.PARKED):
                 rows += self._all(
                     f"UPDATE entry SET todo = 'ask', due_at_s = :now_s WHERE campaign = {_CAMPAIGN_ID}"
-                    f" AND state = '{state}' AND todo = 'repeat' AND :now_s - first_sent_at_s >= {REPEAT_WINDOW_S}"
+                    f" AND state = '{state}' AND todo = 'repeat' AND :now_s - first_sent_at_s >= "
+                    f"{REPEAT_WINDOW_S}"
                     " RETURNING seq, mch_billno, state",
                     {"campaign": campaign, "now_s": now_s},
                 )
@@ -966,8 +1016,8 @@ class Ledger:
         fix continues, and what a cap of ours put off is looked at again. Returns how many entries.
 
         The caller holds the campaign's lock, so who still claims to be sending something is dead: that is
-        asked about now, too. Otherwise nothing is woken whose first request is more than 72 h old, nor what
-        has a repeat planned.
+        asked about, too, a second from now, since its request may have left only just now. Otherwise
+        nothing is woken whose first request is more than 72 h old, nor what has a repeat planned.
         """
         within = f"(first_sent_at_s IS NULL OR :now_s - first_sent_at_s < {REPEAT_WINDOW_S})"
         ask = "todo = 'ask', due_at_s = :now_s"
@@ -975,14 +1025,22 @@ class Ledger:
         woken = 0
         with self.atomic():
             for state, changes, which in (
-                (State.IN_DOUBT, f"{ask}, owner = NULL, lease_until_s = NULL", "owner IS NOT NULL"),
+                (
+                    State.IN_DOUBT,
+                    f"todo = 'ask', due_at_s = :now_s + {REPEAT_GAP_S}, owner = NULL, lease_until_s = NULL",
+                    "owner IS NOT NULL",
+                ),
                 (State.IN_DOUBT, f"{ask}, flag = NULL", f"{stuck} AND todo IS NOT 'repeat' AND {within}"),
                 (
                     State.PARKED,
                     f"{ask}, flag = CASE WHEN {stuck} THEN NULL ELSE flag END",
                     f"todo IS NOT 'repeat' AND {within}",
                 ),
-                (State.PLANNED, "not_before_s = 0", "unlisted = 0 AND not_before_s > :now_s"),
+                (
+                    State.PLANNED,
+                    f"not_before_s = {_GAP_OVER}",
+                    f"unlisted = 0 AND not_before_s > MAX(:now_s, {_GAP_OVER})",
+                ),
             ):
                 rows = self._all(
                     f"UPDATE entry SET {changes} WHERE campaign = {_CAMPAIGN_ID} AND state = '{state}'"
@@ -1130,6 +1188,12 @@ class Ledger:
         row = self._one(f"SELECT seq, digest FROM event WHERE {_LAST_EVENT}")
         return (row[0], row[1].hex()) if row else (0, "")
 
+    def last_event(self, campaign: str) -> int:
+        """The number of the campaign's last event: a report made since then says all there is to say."""
+        sql = f"SELECT seq FROM event WHERE campaign = {_CAMPAIGN_ID} ORDER BY seq DESC LIMIT 1"
+        row = self._one(sql, {"campaign": campaign})
+        return int(row[0]) if row else 0
+
     def has_event(self, seq: int, digest: str) -> bool:
         """Whether that event is part of this ledger's history; number 0 is the beginning of every history."""
         if not seq:
@@ -1258,10 +1322,10 @@ class Ledger:
 
 def _sent(campaign: str | None, unclaimed_since_s: float | None) -> str:
     """The condition for what was sent, or may have been; ``total`` can be asked by it, too."""
-    which = "state NOT IN ('planned', 'cancelled')"
-    if campaign is not None:
-        which += f" AND campaign = {_CAMPAIGN_ID}"
-    return which if unclaimed_since_s is None else f"{which} AND {_UNCLAIMED}"
+    # The plus keeps SQLite from using an index: it would have to sort the whole campaign for each page.
+    of_campaign = "" if campaign is None else f" AND +campaign = {_CAMPAIGN_ID}"
+    sent = f"WHERE state NOT IN ('planned', 'cancelled'){of_campaign}"
+    return sent if unclaimed_since_s is None else f"{_PAID_AGAIN} {sent} {_UNCLAIMED}"
 
 
 def _packet_of(row: Row) -> SentPacket:

@@ -90,7 +90,9 @@ class Workbook:
                     row=facts.last_row,
                     column=facts.last_column + 1,
                 ),
-                advice=text("Name the sheet with the list by --sheet; or copy the list itself to a new sheet."),
+                advice=text(
+                    "Name the sheet with the list by --sheet; or copy the list itself to a new sheet."
+                ),
             )
         try:
             sheet = self._book.get_sheet_by_name(name)

@@ -73,7 +73,7 @@ class ThreadCrew(Generic[T]):
     def _carry(self, job: Callable[[], T]) -> None:
         try:
             self._results.put(job())
-        except BaseException as error:  # the main thread raises it; a thread could only lose it
+        except BaseException as error:  # noqa: BLE001 - the main thread raises it; a thread would lose it
             self._results.put(error)
 
     def _take(self, timeout_s: float | None) -> T:

@@ -129,7 +129,8 @@ def refuse_same_list(
 def _same_list(common: Overlap) -> SameListAgain:
     return SameListAgain(
         text(
-            "{rows} of the {all} rows to be paid, {yuan} yuan, have the same openid and amount in the campaign "
+            "{rows} of the {all} rows to be paid, {yuan} yuan, have the same openid and amount in the "
+            "campaign "
             "{campaign}. Nothing was sent.",
             rows=common.rows,
             all=common.of_rows,
@@ -154,7 +155,8 @@ def _refuse_another_list(ledger: Ledger, drafted: Draft, sheet: SheetFacts) -> N
     assert known is not None
     raise SameListAgain(
         text(
-            "The campaign {campaign} has {rows} rows, planned on {date}, and this sheet lacks {missing} of them "
+            "The campaign {campaign} has {rows} rows, planned on {date}, and this sheet lacks {missing} "
+            "of them "
             "and brings {new} new ones: it looks like another list under the same name. Rows that were sent "
             "will not be sent again. Nothing was sent.",
             campaign=drafted.campaign,
@@ -164,7 +166,8 @@ def _refuse_another_list(ledger: Ledger, drafted: Draft, sheet: SheetFacts) -> N
             new=len(drafted.new),
         ),
         advice=text(
-            "If it is another list, give it a name of its own with --name. If it is the same one, put the missing "
+            "If it is another list, give it a name of its own with --name. If it is the same one, put "
+            "the missing "
             "rows back; to stop paying for good what was not sent yet, use `campaign cancel {campaign}`.",
             campaign=drafted.campaign,
         ),
@@ -195,7 +198,7 @@ def _told(conflict: Conflicting) -> Text:
         if order
         else text("row {row} as recorded", row=conflict.row)
     )
-    was, now = _shown(conflict.field, conflict.was), _shown(conflict.field, conflict.now)
+    was, now = shown_fact(conflict.field, conflict.was), shown_fact(conflict.field, conflict.now)
     match conflict.clash:
         case Clash.EDITED:
             return text(
@@ -207,7 +210,8 @@ def _told(conflict: Conflicting) -> Text:
             )
         case Clash.KEY_COLUMN:
             return text(
-                "The rows were told apart by {was}, and now would be by {now}, so people would get new numbers.",
+                "The rows were told apart by {was}, and now would be by {now}, so people would get new "
+                "numbers.",
                 was=conflict.was,
                 now=conflict.now,
             )
@@ -223,7 +227,8 @@ def _told(conflict: Conflicting) -> Text:
             )
         case Clash.REORDERED:
             return text(
-                "{where}: {openid} had {was} rows when one of them was sent, and has {now} now, or in another order.",
+                "{where}: {openid} had {was} rows when one of them was sent, and has {now} now, or in "
+                "another order.",
                 where=where,
                 openid=mask_openid(order.re_openid if order else ""),
                 was=conflict.was,
@@ -231,14 +236,15 @@ def _told(conflict: Conflicting) -> Text:
             )
         case Clash.NOT_DEAD:
             return text(
-                "{where}: a second number is asked for, but the first one, {was}, is {now} and not proven dead.",
+                "{where}: a second number is asked for, but the first one, {was}, is {now} and not "
+                "proven dead.",
                 where=where,
                 was=conflict.was,
                 now=conflict.now,
             )
 
 
-def _shown(field: str, value: str) -> str:
+def shown_fact(field: str, value: str) -> str:
     if field == "total_amount":
         return f"{yuan_text(int(value))} ({value} fen)"
     if field == "re_openid":
@@ -258,7 +264,8 @@ _ADVICE = {
         "of their own in a campaign with an id column."
     ),
     Clash.REORDERED: text(
-        "Put that person's rows back as they were, new ones below them; or use an id column to tell rows apart."
+        "Put that person's rows back as they were, new ones below them; or use an id column to tell rows "
+        "apart."
     ),
     Clash.NOT_DEAD: text("Run `campaign reissue` again; it asks WeChat Pay about every number first."),
 }

@@ -26,6 +26,7 @@ def send(
     wait_s: float,
     pause: Callable[[float], None],
     say_behind: Callable[[], None],
+    enough: Callable[[], bool] = lambda: False,
 ) -> Shift:
     """Work on a campaign until nothing is left that could be done within ``wait_s``.
 
@@ -36,6 +37,7 @@ def send(
         wait_s: how long to stay, in all, for rows that wait for their time.
         pause: waits, and returns early when somebody asks us to stop.
         say_behind: called when WeChat Pay turns out to know numbers that the ledger calls unsent.
+        enough: whether there is nothing more to stay for although rows wait for their time.
 
     Raises:
         SetupError: the first question was refused for the settings' sake; nothing was sent.
@@ -52,7 +54,7 @@ def send(
     if shift.ask_first:
         say_behind()
     if shift.halt is None:
-        _wheel(desk, wait_s, pause)(shift.turn)
+        _wheel(desk, wait_s, pause, enough)(shift.turn)
     if desk.stopped():
         shift.halt = Halt(reason=HaltReason.INTERRUPTED)
     elif shift.halt is None:
@@ -62,7 +64,7 @@ def send(
     return shift
 
 
-def _wheel(desk: Desk, wait_s: float, pause: Callable[[float], None]) -> Retrying:
+def _wheel(desk: Desk, wait_s: float, pause: Callable[[float], None], enough: Callable[[], bool]) -> Retrying:
     """Turns the stage again when the next thing is due, as long as the waiting stays within ``wait_s``."""
 
     def until_due(state: RetryCallState) -> float:
@@ -73,11 +75,11 @@ def _wheel(desk: Desk, wait_s: float, pause: Callable[[float], None]) -> Retryin
         return bool(state.idle_for + state.upcoming_sleep > wait_s)
 
     return Retrying(
-        retry=retry_if_result(lambda next_due_s: next_due_s is not None),
+        retry=retry_if_result(lambda next_due_s: next_due_s is not None and not enough()),
         wait=until_due,
         stop=long_enough,
         sleep=pause,
-        retry_error_callback=lambda state: None,
+        retry_error_callback=lambda _state: None,
     )
 
 

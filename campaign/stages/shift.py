@@ -149,7 +149,11 @@ class Shift:
     def _book(self, done: list[Sent | Asked]) -> None:
         now_s = self.desk.clock.now_s()
         sent = [self._judged_send(result, now_s) for result in done if isinstance(result, Sent)]
-        asked = [self._judged_question(result, now_s) for result in done if isinstance(result, Asked)]
+        asked = [
+            judged(result, now_s=now_s, run_started_s=self._started_s, policy=self.desk.policy)
+            for result in done
+            if isinstance(result, Asked)
+        ]
         if sent:
             self.desk.ledger.end_sends(sent, now_s)
         if asked:
@@ -173,23 +177,6 @@ class Shift:
         )
         step = after_send(answer.outcome, counted, now_s=now_s, policy=self.desk.policy)
         return SendResult(entry=entry, answer=answer, step=step)
-
-    def _judged_question(self, result: Asked, now_s: float) -> QueryResult:
-        entry, answer = result.entry, result.answer
-        if answer.status is None:
-            step = after_no_answer(entry, now_s=now_s)
-        else:
-            step = after_query(
-                answer.status,
-                entry,
-                reason=answer.reason,
-                now_s=now_s,
-                run_started_s=self._started_s,
-                policy=self.desk.policy,
-            )
-            flag = _discrepancy(entry, answer)
-            step = replace(step, flag=flag) if flag else step
-        return QueryResult(entry=entry, asked_at_s=result.asked_at_s, answer=answer, step=step)
 
     def _react_to_send(self, result: Sent, now_s: float) -> None:
         """What one answer means for everybody (R5.1, last column)."""
@@ -399,6 +386,25 @@ def ask(desk: Desk, entry: Entry) -> Asked:
     return wheel(_ask_once, desk, entry)
 
 
+def judged(asked: Asked, *, now_s: float, run_started_s: float, policy: Policy) -> QueryResult:
+    """What an answer means for the open entry that was asked about, ready for the ledger."""
+    entry, answer = asked.entry, asked.answer
+    if answer.status is None:
+        step = after_no_answer(entry, now_s=now_s)
+    else:
+        step = after_query(
+            answer.status,
+            entry,
+            reason=answer.reason,
+            now_s=now_s,
+            run_started_s=run_started_s,
+            policy=policy,
+        )
+        flag = discrepancy(entry, answer)
+        step = replace(step, flag=flag) if flag else step
+    return QueryResult(entry=entry, asked_at_s=asked.asked_at_s, answer=answer, step=step)
+
+
 def _ask_once(desk: Desk, entry: Entry) -> Asked:
     desk.query_pacer.acquire()
     asked_at_s = desk.clock.now_s()
@@ -424,7 +430,7 @@ def _job(work: Callable[[Entry], Sent | Asked], entry: Entry) -> Callable[[], Se
     return lambda: work(entry)
 
 
-def _discrepancy(entry: Entry, answer: QueryAnswer) -> Flag | None:
+def discrepancy(entry: Entry, answer: QueryAnswer) -> Flag | None:
     """Where WeChat Pay's books and ours differ about an order that exists; a person decides."""
     if answer.status is Status.NOT_FOUND:
         return None

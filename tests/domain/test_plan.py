@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.answer import Reach
-from campaign.domain.order import PacketDefaults
 from campaign.domain.packet import request_parameters
 from campaign.domain.plan import Clash, Draft, canonical_json, draft_plan
 from campaign.domain.state import Evidence, State
-from tests.builders import CAMPAIGN, DEFAULTS, MCH_ID, SENDER, billno, known, order, orders, repeats, tied
+from tests.builders import CAMPAIGN, MCH_ID, SENDER, billno, known, order, orders, repeats, tied
 
 OPENID, ID, ORDINAL = "re_openid", "id", "re_openid+ordinal"
 #: States in which a request under the number has left, or may have.

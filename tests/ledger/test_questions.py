@@ -91,6 +91,15 @@ def test_a_question_sent_before_the_attempt_it_names_changes_nothing(ledger: Led
     assert ask(ledger, first, Status.NOT_FOUND, unstored, asked_at_s=NOON_S + 20) is not None
 
 
+def test_an_answer_judged_by_an_older_attempt_changes_nothing(ledger: Ledger) -> None:
+    """The question left after attempt 2, but whoever judged its answer knew of attempt 1 only."""
+    doubtful = repeatable(ledger, plan(ledger, "oA 1.88")[0])
+    second = begun(ledger, doubtful, at_s=NOON_S + 20)
+    unstored = Step(state=State.REJECTED, evidence=Evidence.UNSTORED)
+    assert ask(ledger, doubtful, Status.NOT_FOUND, unstored, asked_at_s=NOON_S + 21) is None
+    assert now(ledger, second) == second
+
+
 def test_an_answer_about_another_state_changes_nothing(ledger: Ledger, accepted) -> None:
     """Two askers: the first one settled it, the second one's older word is only kept."""
     received = ask(ledger, accepted, Status.RECEIVED, RECEIVED)
@@ -210,12 +219,13 @@ def test_due_is_by_time_todo_and_state(ledger: Ledger) -> None:
 
 
 def test_nobody_waits_for_what_waits_for_a_person(ledger: Ledger) -> None:
-    """A flagged entry is asked about when due, but a run does not stay for it."""
-    first = begun(ledger, plan(ledger, "oA 1.00")[0])
+    """A flagged or held entry is asked about when due, but a run does not stay for it."""
+    first, second = (begun(ledger, e) for e in plan(ledger, "oA 1.00", "oB 1.00"))
     step = Step(state=State.IN_DOUBT, todo=Todo.ASK, due_at_s=NOON_S + 5, flag=Flag.STUCK)
     end(ledger, first, Outcome.BLOCKED, step=step)
-    assert ledger.next_due_s("lantern") is None
-    assert len(ledger.due(now_s=NOON_S + 5, todo=Todo.ASK, limit=9)) == 1
+    end(ledger, second, Outcome.BLOCKED, step=Step(state=State.PARKED, todo=Todo.ASK, due_at_s=NOON_S + 5))
+    assert ledger.next_due_s("lantern", polls=True) is None
+    assert len(ledger.due(now_s=NOON_S + 5, todo=Todo.ASK, limit=9)) == 2
 
 
 def test_a_new_command_wakes_what_waited_for_a_person(ledger: Ledger) -> None:
@@ -239,6 +249,12 @@ def test_a_new_command_wakes_what_waited_for_a_person(ledger: Ledger) -> None:
         (Todo.ASK, later),
     ]
     assert [e.flag for e in woken] == [None] * 4
+    assert [list(ledger.events(mch_billno=e.mch_billno))[-1].kind for e in entries] == [
+        EventKind.WOKEN,
+        EventKind.WOKEN,
+        EventKind.ASKED,
+        EventKind.ASKED,
+    ]
     assert ledger.wake("lantern", now_s=NOON_S + 3 * DAY_S) == 0
 
 
@@ -253,10 +269,10 @@ def test_a_new_command_looks_again_at_what_a_cap_of_ours_put_off(ledger: Ledger)
 
 
 def test_a_new_command_takes_over_from_a_dead_sender(ledger: Ledger) -> None:
-    """Whoever wakes a campaign holds its lock; what the dead process was sending is asked about now."""
+    """Whoever wakes a campaign holds its lock; what the dead process was sending is asked about soon."""
     first = begun(ledger, plan(ledger, "oA 1.00")[0])
     assert ledger.wake("lantern", now_s=NOON_S + 5) == 1
-    assert (now(ledger, first).todo, now(ledger, first).due_at_s) == (Todo.ASK, NOON_S + 5)
+    assert (now(ledger, first).todo, now(ledger, first).due_at_s) == (Todo.ASK, NOON_S + 6)
     repeat = Step(state=State.IN_DOUBT, todo=Todo.REPEAT, due_at_s=NOON_S + 6)
     missing = ask(ledger, now(ledger, first), Status.NOT_FOUND, repeat, asked_at_s=NOON_S + 6)
     assert missing is not None

@@ -160,6 +160,32 @@ def test_nothing_of_a_cancelled_campaign_leaves(ledger: Ledger) -> None:
     assert now(ledger, doubtful).todo is Todo.ASK
 
 
+def test_what_is_planned_into_a_cancelled_campaign_stays(ledger: Ledger) -> None:
+    """Until somebody reopens it."""
+    ledger.cancel("lantern", NOON_S)
+    (planned,) = plan(ledger, "oA 1.88")
+    assert begin(ledger, planned).stale == (planned,)
+    ledger.reopen("lantern", NOON_S)
+    assert begin(ledger, planned).entries
+
+
+def test_a_new_attempt_forgets_what_was_seen_before_it(ledger: Ledger) -> None:
+    """An earlier NOT_FOUND, or SENDING, proves nothing about a later request."""
+    first = begun(ledger, plan(ledger, "oA 1.88")[0])
+    step = Step(
+        state=State.IN_DOUBT,
+        todo=Todo.REPEAT,
+        due_at_s=NOON_S + 10,
+        not_found_at_s=NOON_S + 10,
+        sending_since_s=NOON_S + 9,
+    )
+    doubtful = ask(ledger, first, None, step)
+    assert doubtful is not None
+    assert (doubtful.not_found_at_s, doubtful.sending_since_s) == (NOON_S + 10, NOON_S + 9)
+    again = begun(ledger, doubtful, at_s=NOON_S + 10)
+    assert (again.not_found_at_s, again.sending_since_s) == (None, None)
+
+
 def test_a_repeat_planned_after_the_cancelling_becomes_a_question(ledger: Ledger) -> None:
     """A cancelled campaign is only asked about."""
     doubtful = repeatable(ledger, plan(ledger, "oA 1.88")[0])

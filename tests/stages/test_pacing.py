@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from campaign.errors import StorageError
 from campaign.ports import SystemClock
+from campaign.stages import pacing
 from campaign.stages.pacing import GUARD_S, LIMIT_MAX, SharedPacer
 
 
@@ -192,12 +193,16 @@ def test_a_restart_does_not_forget_the_last_second(tmp_path: Path) -> None:
     assert moments[-1] - moments[0] < 55 / 10 * 1.02
 
 
-def damaged_header(content: bytearray) -> None:
+def damaged_boot(content: bytearray) -> None:
     content[20] ^= 1
 
 
-def another_boot(content: bytearray) -> None:
-    content[8:24] = bytes(16)
+def damaged_count(content: bytearray) -> None:
+    content[24] ^= 1
+
+
+def damaged_moment(content: bytearray) -> None:
+    content[32:40] = bytes(8)
 
 
 def emptied(content: bytearray) -> None:
@@ -221,7 +226,8 @@ def log_of_nonsense(content: bytearray) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [damaged_header, another_boot, emptied, all_ones, half, damaged_log, log_of_nonsense]
+    "damage",
+    [damaged_boot, damaged_count, damaged_moment, emptied, all_ones, half, damaged_log, log_of_nonsense],
 )
 def test_a_process_that_does_not_know_the_last_second_waits_one_out(tmp_path: Path, damage) -> None:
     """A damaged file, another boot: ten requests may just have left."""
@@ -238,6 +244,17 @@ def test_a_process_that_does_not_know_the_last_second_waits_one_out(tmp_path: Pa
     assert most_in_a_window(moments) <= 10
     assert moments[10] - moments[9] >= 1
     pacer.close()
+
+
+def test_another_boot_is_an_unknown_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Monotonic seconds of two boots have nothing to do with each other."""
+    path = tmp_path / "sends.pace"
+    clock = LateClock()
+    leave(SharedPacer(path, 10, clock), clock)
+    monkeypatch.setattr(pacing, "_boot_id", lambda clock: b"\x01" * 16)
+    clock.at_s += 0.2
+    began_s = clock.at_s
+    assert leave(SharedPacer(path, 10, clock), clock) >= began_s + 1
 
 
 def test_a_new_file_is_an_unknown_second(tmp_path: Path) -> None:

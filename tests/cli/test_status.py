@@ -1,0 +1,72 @@
+"""`campaign status`: where the money is, and what needs a person."""
+
+from __future__ import annotations
+
+from campaign.domain.mask import mask_openid
+from tests.acceptance.world import HereDesk, Served
+
+Rows = list[tuple[str, str]]
+
+
+def test_before_the_first_run(desk: HereDesk) -> None:
+    """Nothing is there, nothing is made, and that is no error."""
+    assert desk.run("status").out == "No campaign was run yet.\n"
+    result = desk.run("status", "--json")
+    assert (result.code, result.json["campaigns"]) == (0, [])
+    assert not desk.ledger_file.exists()
+
+
+def test_one_campaign_or_all_of_them(desk: HereDesk, people: Rows) -> None:
+    desk.sheet(people[:4])
+    desk.sheet(people[4:], name="spring.csv")
+    desk.run("run", "lantern.csv", "--yes")
+    desk.run("run", "spring.csv", "--yes")
+    one = desk.run("status", "lantern", "--json").json
+    assert (one["campaign"], one["rows"]) == ("lantern", 4)
+    assert one["states"] == {"accepted": 4}
+    assert one["fen"] == {"accepted": 410, "total": 410}
+    whole = desk.run("status", "--json").json
+    assert [campaign["campaign"] for campaign in whole["campaigns"]] == ["lantern", "spring"]
+    assert {"states", "fen", "halted", "needs_person"} <= whole["campaigns"][1].keys()
+    told = desk.run("status").out
+    assert "lantern" in told
+    assert "spring" in told
+    assert "4.10" in told
+
+
+def test_a_name_is_found_however_it_is_written(desk: HereDesk, people: Rows) -> None:
+    desk.sheet(people)
+    desk.run("run", "lantern.csv", "--yes")
+    assert desk.run("status", " LANTERN ", "--json").json["campaign"] == "lantern"
+
+
+def test_an_unknown_name_is_a_wrong_command_line(desk: HereDesk, people: Rows) -> None:
+    desk.sheet(people)
+    desk.run("run", "lantern.csv", "--yes")
+    result = desk.run("status", "latern")
+    assert result.code == 2
+    assert "'latern'" in result.err
+    assert "lantern." in result.err
+
+
+def test_it_needs_no_gateway_and_no_key(desk: HereDesk, people: Rows) -> None:
+    desk.sheet(people)
+    desk.run("run", "lantern.csv", "--yes")
+    (desk.folder / "api_key.txt").unlink()
+    desk.configure({"gateway": {"url": "https://127.0.0.1:9"}})
+    (desk.folder / "api_key.txt").unlink()
+    assert desk.run("status", "lantern").code == 0
+
+
+def test_what_needs_a_person_is_exit_6(desk: HereDesk, gateway: Served, people: Rows) -> None:
+    desk.sheet(people)
+    gateway.set_faults({"send_failed": {"openids": [people[1][0]]}})
+    desk.run("run", "lantern.csv", "--yes")
+    result = desk.run("status", "lantern", "--json")
+    assert result.code == 6
+    (need,) = result.json["needs_person"]
+    assert (need["row"], need["re_openid"], need["state"]) == (3, mask_openid(people[1][0]), "rejected")
+    assert (
+        desk.run("status", "lantern", "--json", "--unmask").json["needs_person"][0]["re_openid"]
+        == people[1][0]
+    )

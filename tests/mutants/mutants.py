@@ -1,0 +1,450 @@
+"""Ways to break the program on purpose, each of which the tests have to notice."""
+
+# ruff: noqa: E501 - the source's own lines, and what replaces them
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: What fails at once comes first; hypothesis takes its time to find the smallest failure.
+STAGES = ("tests/stages/test_send.py", "tests/stages/test_reconcile.py", "tests/stages/test_plan.py")
+DOMAIN = (
+    *STAGES,
+    "tests/domain/test_decision.py",
+    "tests/domain/test_entry.py",
+    "tests/domain/test_breaker.py",
+    "tests/domain/test_limits.py",
+)
+PLAN = ("tests/stages/test_plan.py", "tests/domain/test_plan.py")
+LEDGER = ("tests/ledger/test_sends.py", "tests/ledger/test_questions.py", "tests/ledger", *STAGES)
+WECHAT = ("tests/wechat/test_answers.py", *STAGES)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of the source, and what it breaks."""
+
+    file: str
+    old: str
+    new: str
+    breaks: str
+    #: Run first; the simulation follows where they notice nothing.
+    tests: tuple[str, ...]
+
+
+DECISION = "campaign/domain/decision.py"
+ENTRY = "campaign/domain/entry.py"
+LIMITS = "campaign/domain/limits.py"
+DRAFT = "campaign/domain/plan.py"
+BILLNO = "campaign/domain/billno.py"
+PACKET = "campaign/domain/packet.py"
+BREAKER = "campaign/domain/breaker.py"
+STORE = "campaign/ledger/store.py"
+SHIFT = "campaign/stages/shift.py"
+SEND = "campaign/stages/send.py"
+RECONCILE = "campaign/stages/reconcile.py"
+STAGE_PLAN = "campaign/stages/plan.py"
+ANSWERS = "campaign/wechat/answers.py"
+TRANSPORT = "campaign/wechat/transport.py"
+CLIENT = "campaign/wechat/client.py"
+
+MUTANTS = (
+    # Decisions
+    Mutant(
+        DECISION,
+        """        case Outcome.REFUSED | Outcome.BLOCKED | Outcome.UNKNOWN:
+            return ask""",
+        """        case Outcome.REFUSED:
+            return Step(state=State.REJECTED, evidence=Evidence.UNSTORED)
+        case Outcome.BLOCKED | Outcome.UNKNOWN:
+            return ask""",
+        "a refusal settles without asking",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "    if entry.tally.unanswered and now_s < again_s:",
+        "    if False:",
+        "one NOT_FOUND proves that an unanswered request was not stored",
+        DOMAIN,
+    ),
+    Mutant(
+        ENTRY,
+        "        return self.attempts - self.refused - self.not_sent - self.held",
+        "        return 0 if self.refused else self.attempts - self.refused - self.not_sent - self.held",
+        "an unanswered earlier request is forgotten when a later one is refused",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "    return entry.first_sent_at_s is None or now_s - entry.first_sent_at_s < REPEAT_WINDOW_S",
+        "    return True",
+        "repeat after 72 h, decided",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "REPEAT_WINDOW_S: Final = 72 * HOUR_S",
+        "REPEAT_WINDOW_S: Final = 720 * HOUR_S",
+        "repeat after 72 h, everywhere",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "        case Outcome.NOT_SENT if entry.tally.not_sent == entry.tally.attempts:",
+        "        case Outcome.NOT_SENT if entry.tally.not_sent:",
+        "a request that did not leave makes one that did leave forgotten",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "            return replace(ask, due_at_s=now_s + policy.processing_ask_s)",
+        "            return replace(ask, todo=Todo.REPEAT, due_at_s=now_s + policy.processing_ask_s)",
+        "PROCESSING is repeated without asking",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "            return Step(state=State.REJECTED, evidence=Evidence.DEAD)",
+        "            return Step(state=State.REJECTED, evidence=Evidence.UNSTORED)",
+        "FAILED counts as unstored, so the dead number is sent again",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "    if entry.last_outcome is Outcome.REFUSED and not entry.tally.held:",
+        "    if entry.last_outcome in (Outcome.REFUSED, Outcome.BLOCKED):",
+        "a held order counts as unstored",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "            return replace(step, flag=Flag.CONTRADICTION)",
+        "            return step",
+        "NOT_FOUND for an accepted packet is passed over",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "    return since_s is not None and now_s - since_s > NOT_FOUND_WINDOW_S",
+        "    return False",
+        "NOT_FOUND after day 29 is believed",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "        if wait_s <= LAST_ASK_S and since_s + wait_s > now_s:\n            return since_s + wait_s\n    return None",
+        "        if wait_s <= LAST_ASK_S and since_s + wait_s > now_s:\n            return since_s + wait_s\n"
+        "    return now_s + DAY_S",
+        "questions without end",
+        DOMAIN,
+    ),
+    Mutant(
+        DECISION,
+        "        state=entry.state,\n        todo=Todo.ASK if ask else None,",
+        "        state=State.ACCEPTED,\n        todo=Todo.ASK if ask else None,",
+        "a failing question changes a state",
+        DOMAIN,
+    ),
+    Mutant(
+        BREAKER,
+        "        return self._run >= self.policy.consecutive or (",
+        "        return False and self._run >= self.policy.consecutive or (",
+        "NO_AUTH for everybody does not stop the run",
+        DOMAIN,
+    ),
+    # Budgets
+    Mutant(
+        LIMITS,
+        "used.in_doubt_fen + fen > limits.in_doubt_fen:",
+        "used.in_doubt_fen > limits.in_doubt_fen:",
+        "one packet more in doubt than allowed",
+        DOMAIN,
+    ),
+    Mutant(
+        LIMITS,
+        "used.campaign_fen + fen > limits.campaign_fen:",
+        "used.campaign_fen > limits.campaign_fen:",
+        "the campaign's budget is exceeded by one packet",
+        DOMAIN,
+    ),
+    Mutant(
+        LIMITS,
+        "            if packets + 1 > limits.person_day_packets",
+        "            if packets > limits.person_day_packets",
+        "one packet more for a person on a day",
+        DOMAIN,
+    ),
+    Mutant(
+        LIMITS,
+        "            used.person_day[day, entry.re_openid] = (packets + 1, day_fen + fen)",
+        "            pass",
+        "a batch does not see its own packets",
+        DOMAIN,
+    ),
+    # Numbers and plans
+    Mutant(
+        BILLNO,
+        '        state.update(len(data).to_bytes(8, "big"))\n',
+        "",
+        "two rows share a number because parts run together",
+        ("tests/domain/test_billno.py",),
+    ),
+    Mutant(
+        BILLNO,
+        "row_key, str(issue))\n    return mch_id",
+        "row_key)\n    return mch_id",
+        "the second issue has the number of the first",
+        ("tests/domain/test_billno.py",),
+    ),
+    Mutant(
+        PACKET,
+        '        "nonce_str": nonce_str(billno),',
+        '        "nonce_str": nonce_str(billno + order.wishing),',
+        "the nonce depends on more than the number",
+        ("tests/domain/test_packet.py", "tests/domain/test_billno.py", *STAGES),
+    ),
+    Mutant(
+        DRAFT,
+        "    if known_key_column is not None and not tied and key_column != known_key_column:",
+        "    if False:",
+        "a key column change is let through",
+        PLAN,
+    ),
+    Mutant(
+        DRAFT,
+        "            draft.conflicts.extend(edits(known, order))",
+        "            pass",
+        "an edit of a row that was sent is let through",
+        PLAN,
+    ),
+    Mutant(
+        DRAFT,
+        "        if others and not (order.tie and keys_are_ids) and not own:",
+        "        if False:",
+        "a person's second key is let through",
+        PLAN,
+    ),
+    Mutant(
+        DRAFT,
+        "        if alive or order.tie.issue - 1 not in {k.issue for k in before}:",
+        "        if False:",
+        "a second number without proof of death",
+        PLAN,
+    ),
+    Mutant(
+        DRAFT,
+        "        if any(k.row_key not in now or _moved(k, now, draft.sender) for k in entries):",
+        "        if False:",
+        "a person's repeated rows change places",
+        PLAN,
+    ),
+    Mutant(
+        STAGE_PLAN,
+        "        ledger.list_entries(drafted.unlisted, now_s, listed=False)",
+        "        pass",
+        "a pilot sends the whole sheet",
+        STAGES,
+    ),
+    # The ledger
+    Mutant(
+        STORE,
+        "    WHERE mch_billno = :mch_billno AND state = :state AND attempts = :attempts\n        AND re_openid",
+        "    WHERE mch_billno = :mch_billno\n        AND re_openid",
+        "begin without its guard",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        "    WHERE seq = :entry AND state = 'in_doubt' AND attempts = :n\n",
+        "    WHERE seq = :entry AND state = 'in_doubt' AND :n\n",
+        "the answer's guard lacks the attempt number",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        "    WHERE seq = :entry AND state = :before AND attempts = :attempts\n        AND (last_sent_at_s",
+        "    WHERE seq = :entry AND :before <> '' AND :attempts >= 0\n        AND (last_sent_at_s",
+        "a question's answer applies to whatever the entry has become",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        "        AND (last_sent_at_s IS NULL OR last_sent_at_s <= :asked_at_s)\n",
+        "",
+        "a question from before the attempt settles it",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        "        AND (first_sent_at_s IS NULL OR :now_s - first_sent_at_s < {REPEAT_WINDOW_S})\n        AND (last",
+        "        AND (last",
+        "the ledger lets a repeat after 72 h through",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        "        AND (last_sent_at_s IS NULL OR last_sent_at_s + {REPEAT_GAP_S} <= :now_s)\n",
+        "",
+        "the ledger lets two attempts follow each other at once",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        "        AND (owner IS NULL OR owner = :owner OR lease_until_s <= :now_s)\n",
+        "",
+        "two processes send the same entry",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        "        AND EXISTS (SELECT 1 FROM campaign WHERE id = entry.campaign AND cancelled_at_s IS NULL)\n",
+        "",
+        "a cancelled campaign sends",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        "                        held.append((entry, cap))\n                        if cap is Cap.PERSON_DAY:",
+        "                        cap = None\n                    if cap:\n                        if cap is Cap.PERSON_DAY:",
+        "budgets are looked at and ignored",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        '            "held": counted.held,',
+        '            "held": 0,',
+        "an order that may be held is not remembered",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        '                    self._db.execute("ROLLBACK")\n                raise\n            finally:',
+        '                    self._db.execute("COMMIT")\n                raise\n            finally:',
+        "a failed change is kept by half",
+        LEDGER,
+    ),
+    Mutant(
+        STORE,
+        "        if not seq:\n            return True\n",
+        "",
+        "a first run that was killed looks like an old copy",
+        STAGES,
+    ),
+    Mutant(
+        "campaign/ledger/file.py",
+        'connection.execute("PRAGMA synchronous = FULL")',
+        'connection.execute("PRAGMA synchronous = NORMAL")',
+        "after a power failure an intent may be missing",
+        ("tests/ledger",),
+    ),
+    # The stages
+    Mutant(
+        SHIFT,
+        "            with desk.ledger.atomic():\n                self._book(done)\n                begun = self._begin()",
+        "            begun = desk.ledger.sendable(self.campaign, now_s=desk.clock.now_s(), limit=1)"
+        " if self.first_sends else []\n            with desk.ledger.atomic():\n                self._book(done)",
+        "the intent is not recorded before the request",
+        STAGES,
+    ),
+    Mutant(
+        SHIFT,
+        "            answer = SendAnswer(outcome=Outcome.UNKNOWN, reach=Reach.BREAKER, err_code_des=str(error))",
+        "            answer = SendAnswer(outcome=Outcome.REFUSED, reach=Reach.BREAKER, err_code_des=str(error))",
+        "a timeout is taken for a refusal",
+        STAGES,
+    ),
+    Mutant(
+        SHIFT,
+        "        except GatewayError as error:\n            answer = SendAnswer(",
+        "        except GatewayError as error:\n            return Sent(entry=entry, answer=SendAnswer("
+        "outcome=Outcome.NOT_SENT))\n            answer = SendAnswer(",
+        "no answer is taken for not sent",
+        STAGES,
+    ),
+    Mutant(
+        SHIFT,
+        "        if self.first_sends and not self.ask_first and len(entries) < room:",
+        "        if self.first_sends and len(entries) < room:",
+        "a ledger that may be behind sends without asking",
+        STAGES,
+    ),
+    Mutant(
+        SHIFT,
+        'appid=entry.parameters["wxappid"]',
+        "",
+        "a question under another appid than the packet's",
+        STAGES,
+    ),
+    Mutant(
+        SEND,
+        "        if answer.status is not Status.NOT_FOUND:\n            return True",
+        "        if answer.status is not Status.NOT_FOUND:\n            return False",
+        "a lost ledger is not noticed",
+        STAGES,
+    ),
+    Mutant(
+        RECONCILE,
+        "            repeats = held and known.cancelled_at_s is None",
+        "            repeats = known.cancelled_at_s is None",
+        "a reconcile beside a run repeats",
+        STAGES,
+    ),
+    Mutant(
+        RECONCILE,
+        "first_sends=False",
+        "first_sends=True",
+        "a reconcile sends for the first time",
+        STAGES,
+    ),
+    # WeChat Pay's words
+    Mutant(
+        ANSWERS,
+        "    code = UNKNOWN_CODE\n    if said",
+        '    code = SEND_CODES["PARAM_ERROR"]\n    if said',
+        "an answer that says neither is a refusal",
+        WECHAT,
+    ),
+    Mutant(
+        ANSWERS,
+        "        code = SEND_CODES.get(err_code, UNKNOWN_CODE)\n    elif",
+        '        code = SEND_CODES.get(err_code, SEND_CODES["PARAM_ERROR"])\n    elif',
+        "an unlisted code is a refusal",
+        WECHAT,
+    ),
+    Mutant(
+        ANSWERS,
+        "    if any(said.get(name) and said[name] != expected[name] for name in _ECHOED):",
+        "    if False:",
+        "the answer to another request is believed",
+        WECHAT,
+    ),
+    Mutant(
+        ANSWERS,
+        '    if echo not in ("", mch_billno) or not',
+        "    if not",
+        "the status of another order is believed",
+        WECHAT,
+    ),
+    Mutant(
+        TRANSPORT,
+        "            if not _request.written:\n                raise _not_sent(host, error) from error\n",
+        "            if not _request.written or isinstance(error, requests.exceptions.ReadTimeout):\n"
+        "                raise _not_sent(host, error) from error\n",
+        "a read error after the first byte is taken for not sent",
+        ("tests/wechat/test_transport.py",),
+    ),
+    Mutant(
+        TRANSPORT,
+        "        _request.written = True\n        super().send(data)",
+        "        super().send(data)\n        _request.written = len(data) > 4096",
+        "the first write is not noticed",
+        ("tests/wechat/test_transport.py",),
+    ),
+    Mutant(
+        TRANSPORT,
+        "            except NotSent as error:\n                failures.append(error)",
+        "            except (NotSent, NoAnswer) as error:\n                failures.append(error)",
+        "the backup host gets what the first host may have",
+        ("tests/wechat/test_transport.py",),
+    ),
+)

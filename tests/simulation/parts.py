@@ -1,0 +1,300 @@
+"""The world's parts: time, hands, wire and disk, each of which a seed may let fail at any step."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Generic, TypeVar
+from unittest.mock import patch
+
+from campaign.domain.days import beijing_day
+from campaign.errors import GatewayError, NoAnswer, NotSent
+from campaign.rehearsal.memory import MemoryTransport
+from campaign.text import text
+from campaign.wechat.envelope import flat, from_xml
+
+T = TypeVar("T")
+
+SEND_PATH = "/mmpaymkttransfers/sendredpack"
+
+
+class Crash(BaseException):
+    """The process ends here, at once; only what was durable or had left remains."""
+
+
+class Broken(AssertionError):
+    """A promise was broken."""
+
+
+class VirtualClock:
+    """Time that passes only when somebody waits; what was scheduled happens at its moment."""
+
+    def __init__(self, now_s: float) -> None:
+        self._now_s = now_s
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        #: How far the machine's clock is wrong; the gateway's (`true_s`) never is.
+        self.error_s = 0.0
+
+    def now_s(self) -> float:
+        return self._now_s + self.error_s
+
+    def true_s(self) -> float:
+        return self._now_s
+
+    def monotonic_s(self) -> float:
+        return self._now_s
+
+    def sleep(self, seconds: float) -> None:
+        until_s = self._now_s + max(seconds, 0.0)
+        while self._later and self._later[0][0] <= until_s:
+            at_s, _, happens = heapq.heappop(self._later)
+            self._now_s = max(self._now_s, at_s)
+            happens()
+        self._now_s = max(self._now_s, until_s)
+
+    def at(self, at_s: float, happens: Callable[[], None]) -> None:
+        """Let something happen by itself when the time comes."""
+        self._count += 1
+        heapq.heappush(self._later, (at_s, self._count, happens))
+
+
+class TrueClock:
+    """The gateway's view of the clock."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.now_s = clock.true_s
+
+
+class VirtualPacer:
+    """Even spacing, for the questions; nobody counts those."""
+
+    def __init__(self, clock: VirtualClock, per_second: float) -> None:
+        self._clock = clock
+        self._gap_s = 1 / per_second
+        self._next_s = 0.0
+
+    def acquire(self) -> None:
+        self._clock.sleep(self._next_s - self._clock.monotonic_s())
+        self._next_s = self._clock.monotonic_s() + self._gap_s
+
+    def slow_down(self) -> None:
+        self._next_s = self._clock.monotonic_s() + 1.0
+
+
+class InlineCrew(Generic[T]):
+    """Carries jobs out one by one; which is next, and when its result is handed back, the seed decides."""
+
+    def __init__(self, size: int, rng: Random) -> None:
+        self.size = size
+        self._rng = rng
+        self._jobs: list[Callable[[], T]] = []
+        self._results: list[T] = []
+
+    @property
+    def running(self) -> int:
+        return len(self._jobs) + len(self._results)
+
+    def start(self, job: Callable[[], T]) -> None:
+        self._jobs.append(job)
+
+    def finished(self) -> list[T]:
+        rng = self._rng
+        while self._jobs and (not self._results or rng.random() < 0.6):
+            self._results.append(self._jobs.pop(rng.randrange(len(self._jobs)))())
+        rng.shuffle(self._results)
+        count = rng.randint(1, len(self._results)) if self._results else 0
+        handed, self._results = self._results[:count], self._results[count:]
+        return handed
+
+
+@dataclass(slots=True)
+class Letter:
+    """One send request that left this machine."""
+
+    at_s: float
+    mch_billno: str
+    body: bytes
+    #: Set when the gateway has it.
+    arrived: bool = False
+
+
+@dataclass
+class Wire:
+    """The network in front of the stand-in: it may keep a request for minutes, and it remembers them all.
+
+    It checks, as the requests pass, what can be judged from outside: the same number never stands for
+    other parameters while an order may exist under it, pace, the gap between repeats and their last day.
+    """
+
+    inner: MemoryTransport
+    clock: VirtualClock
+    rng: Random
+    #: Called before and after each request; may raise `Crash`.
+    point: Callable[[str], None]
+    #: Called with the number of a send request that is about to leave.
+    before_send: Callable[[str], None] = lambda _: None
+    sends_per_second: float = 20.0
+    latency_s: float = 0.0
+    #: Share of the send requests that arrive long after the client has given up.
+    late_share: float = 0.0
+    late_max_s: float = 150.0
+    #: False while the machine's clock was set, or the ledger lost: then these checks prove nothing.
+    strict: bool = True
+    stored: Callable[[str], bool] = lambda _: False
+    letters: list[Letter] = field(default_factory=list)
+    by_number: dict[str, list[Letter]] = field(default_factory=lambda: defaultdict(list))
+    questions: int = 0
+    _recent: deque[float] = field(default_factory=deque)
+
+    def post(self, path: str, body: bytes) -> bytes:
+        sending = path == SEND_PATH
+        self.point("before the request")
+        letter = None
+        if sending:
+            letter = self._check(flat(from_xml(body)))
+        else:
+            self.questions += 1
+        self.clock.sleep(self.latency_s * self.rng.random())
+        if letter and self.late_share and self.rng.random() < self.late_share:
+            wait_s = self.rng.uniform(1, self.late_max_s)
+            self.clock.at(self.clock.true_s() + wait_s, lambda: self._arrive(letter, path, body))
+            self.point("after the request")
+            self.clock.sleep(15.0)
+            raise NoAnswer(text("the request is still on its way"))
+        try:
+            return self.inner.post(path, body)
+        except NotSent:
+            if letter:  # it never left, so it proves nothing and forbids nothing
+                self.letters.remove(letter)
+                self.by_number[letter.mch_billno].remove(letter)
+            raise
+        finally:
+            if letter:
+                letter.arrived = True
+            self.point("after the request")
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _arrive(self, letter: Letter, path: str, body: bytes) -> None:
+        letter.arrived = True
+        with suppress(GatewayError):  # whatever it answers, nobody listens any more
+            self.inner.post(path, body)
+
+    def _check(self, request: dict[str, str]) -> Letter:
+        now_s, number = self.clock.true_s(), request["mch_billno"]
+        self.before_send(number)
+        request.pop("sign")
+        body = repr(sorted(request.items())).encode()
+        earlier = self.by_number[number]
+        if self.strict:
+            on_the_way = not all(before.arrived for before in earlier)
+            if earlier and earlier[-1].body != body and (on_the_way or self.stored(number)):
+                raise Broken(f"{number} was sent with other parameters while an order may exist under it")
+            if earlier and now_s - earlier[-1].at_s < 1.0:
+                raise Broken(f"{number} was repeated after {now_s - earlier[-1].at_s:.3f} s")
+            if self.stored(number) and now_s - earlier[0].at_s > 72 * 3600 + 10:
+                raise Broken(
+                    f"{number} was repeated {(now_s - earlier[0].at_s) / 3600:.1f} h after its first request"
+                )
+        letter = Letter(now_s, number, body)
+        self.letters.append(letter)
+        earlier.append(letter)
+        self._check_pace(now_s)
+        return letter
+
+    def _check_pace(self, now_s: float) -> None:
+        recent = self._recent
+        recent.append(now_s)
+        while recent and now_s - recent[0] >= 1.0 - 1e-6:
+            recent.popleft()
+        if len(recent) > self.sends_per_second:
+            raise Broken(f"{len(recent)} requests within one second")
+
+    def days_of(self, number: str, stored_s: float) -> set[str]:
+        """The Beijing days on which a request for this number left, from the one that stored its order on."""
+        letters = self.by_number.get(number, [])
+        first_s = max((each.at_s for each in letters if each.at_s <= stored_s), default=stored_s)
+        return {beijing_day(each.at_s).isoformat() for each in letters if each.at_s >= first_s}
+
+
+_connect = sqlite3.connect
+
+
+class _Connection(sqlite3.Connection):
+    """A connection to the ledger that stops at its commits."""
+
+    disk: Disk
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:  # type: ignore[override]
+        if sql == "COMMIT":
+            self.disk.before_commit()
+            cursor = super().execute(sql, *values)
+            self.disk.after_commit(self)
+            return cursor
+        # What is durable is decided here, not by a real disk.
+        return super().execute(_FAST.get(sql, sql), *values)
+
+
+#: Opening and closing a ledger is most of what a story does; without a log it takes half the time.
+_FAST = {
+    "PRAGMA synchronous = FULL": "PRAGMA synchronous = OFF",
+    "PRAGMA journal_mode = WAL": "PRAGMA journal_mode = MEMORY",
+}
+
+
+@dataclass
+class Disk:
+    """The ledger's file, its older copies, and everything that can happen at a commit."""
+
+    path: Path
+    rng: Random
+    point: Callable[[str], None]
+    #: Share of the commits that find the disk full.
+    full_share: float = 0.0
+    #: Share of the commits of which somebody keeps a copy.
+    copy_share: float = 0.0
+    copies: list[bytes] = field(default_factory=list)
+
+    @contextmanager
+    def mounted(self) -> Iterator[None]:
+        """While this lasts, connections to the ledger's file are ours."""
+
+        def ours(database: Any, *args: Any, **kwargs: Any) -> sqlite3.Connection:
+            if database != self.path:
+                return _connect(database, *args, **kwargs)
+            connection = _connect(database, *args, factory=_Connection, **kwargs)
+            connection.disk = self  # type: ignore[attr-defined]
+            return connection
+
+        with patch.object(sqlite3, "connect", ours):
+            yield
+
+    def before_commit(self) -> None:
+        self.point("before the commit")
+        if self.full_share and self.rng.random() < self.full_share:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorname = "SQLITE_FULL"  # type: ignore[misc]
+            raise error
+
+    def after_commit(self, connection: sqlite3.Connection) -> None:
+        if self.copy_share and self.rng.random() < self.copy_share:
+            self.copies.append(connection.serialize())
+        self.point("after the commit")
+
+    def lose(self) -> None:
+        """The file is gone."""
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
+    def restore(self, copy: bytes) -> None:
+        """An older copy takes its place."""
+        self.lose()
+        self.path.write_bytes(copy)
