@@ -57,9 +57,8 @@ def ledger_to_run(
                 path=str(path),
             ),
             advice=text(
-                "Run the sheet with the settings of that ledger (--config), or set [ledger] url to it. "
-                "If this "
-                "is a list of its own, add --new-ledger."
+                "Run the sheet with the settings of that ledger (--config), or set [ledger] url to it. If "
+                "this is a list of its own, add --new-ledger."
             ),
         )
     behind = before.vanished or (not exists and bool(before.lost) and not new_ledger)
@@ -73,6 +72,8 @@ def ledger_to_run(
         if last is not None and not behind and not ledger.has_event(*last):
             behind = True
             speaker.say(text("The ledger {path} is an older copy of itself.", path=str(path)), style="yellow")
+        if behind:
+            ledger.ask_everything_first(clock.now_s())  # before the registry forgets what it noticed
         if new_ledger:
             for lost in before.lost:
                 registry.forget(lost)

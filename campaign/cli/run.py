@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -105,30 +105,35 @@ def run(
     clock = SystemClock()
     with (
         hold_campaign(settings.ledger_path(), campaign),
-        ledger_to_run(settings, session, clock, new_ledger=new_ledger) as (ledger, behind),
+        ledger_to_run(settings, session, clock, new_ledger=new_ledger) as (ledger, _),
         other_ledgers(settings, clock) as others,
     ):
         _refuse_cancelled(ledger, campaign, reopen=reopen)
         facts = facts_of(reading, partial=limit is not None)
-        drafted = draft(
-            ledger,
-            reading.orders,
-            campaign=campaign,
-            sheet=facts,
-            sender=settings.sender(),
-        )
+
+        def drafting() -> Draft:
+            return draft(ledger, reading.orders, campaign=campaign, sheet=facts, sender=settings.sender())
+
+        drafted = drafting()
         _refuse_same_list(session, (ledger, *others), clock, drafted, facts, also_pays=also_pays)
         if not _agreed(session, settings, ledger, reading, drafted, yes=yes):
             session.say(text("Nothing was sent and nothing was recorded."))
             return 0
         if reopen:
             ledger.reopen(campaign, clock.now_s())
-        plan(ledger, drafted, sheet=facts, title=settings.campaign.title, now_s=clock.now_s())
-        if behind:
-            ledger.set_ask_first(campaign, clock.now_s())
+        title = settings.campaign.title
+        plan(ledger, drafted, sheet=facts, title=title, now_s=clock.now_s())
+
+        def replan() -> bool:
+            again = drafting()
+            plan(ledger, again, sheet=facts, title=title, now_s=clock.now_s())
+            return bool(again.revised)
+
         interrupted = False
         if worked := _is_unfinished(ledger, campaign):
-            interrupted = _work(session, settings, (ledger, *others), clock, campaign, yes=yes, wait_s=wait_s)
+            interrupted = _work(
+                session, settings, (ledger, *others), clock, campaign, yes=yes, wait_s=wait_s, replan=replan
+            )
         state = standing(ledger, campaign, now_s=clock.now_s())
         if session.json:
             session.answer_json(as_json(state, session, unmask=unmask))
@@ -148,6 +153,7 @@ def _work(
     *,
     yes: bool,
     wait_s: float,
+    replan: Callable[[], bool],
 ) -> bool:
     """Send and ask until nothing is left that can be done now; whether somebody stopped us before that."""
     ledger, *others = ledgers
@@ -174,12 +180,12 @@ def _work(
             pause=stop.pause,
             say_behind=lambda: session.say(
                 text(
-                    "This ledger may be older than the truth, or new: WeChat Pay may know packets that "
-                    "it calls "
-                    "unsent. Every row is asked about before it is sent, so nobody is paid twice."
+                    "This ledger may be older than the truth, or new: WeChat Pay may know packets that it "
+                    "calls unsent. Every row is asked about before it is sent, so nobody is paid twice."
                 ),
                 style="yellow",
             ),
+            replan=replan,
         )
         return stop.asked()
 

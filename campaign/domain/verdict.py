@@ -225,7 +225,8 @@ def halt_advice(halt: Halt, explain: Explain) -> Text:
         case HaltReason.IN_DOUBT_LIMIT:
             return text(
                 "As much money is in doubt as in_doubt_yuan under [limits] allows: run `campaign reconcile`, "
-                "and when it is resolved the same command again."
+                "and when it is resolved the same command again. What stays in doubt for days can only be "
+                "looked up on the merchant platform; then raise in_doubt_yuan."
             )
         case HaltReason.BREAKER if not halt.err_code:
             return text(

@@ -306,8 +306,9 @@ class Ledger:
                 """
                 INSERT INTO campaign (name, title, key_column, created_at_s, ask_first, sheet_file,
                                       sheet_digest, own_headers)
-                VALUES (:name, :title, :key_column, :created_at_s, :ask_first, :sheet_file, :sheet_digest,
-                        :own_headers)
+                VALUES (:name, :title, :key_column, :created_at_s,
+                        :ask_first OR EXISTS (SELECT 1 FROM meta WHERE key = 'ask_first'),
+                        :sheet_file, :sheet_digest, :own_headers)
                 ON CONFLICT (name) DO UPDATE SET title = excluded.title, key_column = excluded.key_column,
                     sheet_file = excluded.sheet_file, sheet_digest = excluded.sheet_digest,
                     own_headers = excluded.own_headers
@@ -335,6 +336,13 @@ class Ledger:
             sql = "UPDATE campaign SET ask_first = 1 WHERE name = ? AND ask_first = 0 RETURNING id"
             if self._one(sql, (name,)):
                 self._note(name, at_s, EventKind.ASK_FIRST)
+
+    def ask_everything_first(self, at_s: float) -> None:
+        """This ledger may be behind the truth, for every campaign that it has or will have."""
+        with self.atomic():
+            self._db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('ask_first', '1')")
+            for campaign in self.campaigns():
+                self.set_ask_first(campaign.name, at_s)
 
     def cancel(self, name: str, at_s: float) -> int:
         """Close a campaign: withdraw what is planned, repeat nothing more, only ask.
@@ -658,7 +666,7 @@ class Ledger:
             row = self._one(
                 f"SELECT (SELECT MIN({moment}) {of_state}), (SELECT MAX({moment}) {of_state})", values
             )
-            if row and after_s < row[0] and row[1] <= until_s:
+            if row and row[0] is not None and after_s < row[0] and row[1] <= until_s:
                 return *whole, row[0]
         row = self._one(
             f"SELECT COUNT(*), COALESCE(SUM(total_amount), 0), MIN({moment}) {of_state}"

@@ -27,6 +27,7 @@ def send(
     pause: Callable[[float], None],
     say_behind: Callable[[], None],
     enough: Callable[[], bool] = lambda: False,
+    replan: Callable[[], bool] = lambda: False,
 ) -> Shift:
     """Work on a campaign until nothing is left that could be done within ``wait_s``.
 
@@ -38,6 +39,8 @@ def send(
         pause: waits, and returns early when somebody asks us to stop.
         say_behind: called when WeChat Pay turns out to know numbers that the ledger calls unsent.
         enough: whether there is nothing more to stay for although rows wait for their time.
+        replan: plans the sheet once more when the work is done, and says whether that brought anything:
+            what an earlier run was refused for the settings' sake is proven unstored only now.
 
     Raises:
         SetupError: the first question was refused for the settings' sake; nothing was sent.
@@ -54,7 +57,10 @@ def send(
     if shift.ask_first:
         say_behind()
     if shift.halt is None:
-        _wheel(desk, wait_s, pause, enough)(shift.turn)
+        wheel = _wheel(desk, wait_s, pause, enough)
+        wheel(shift.turn)
+        if not shift.halted and not desk.stopped() and replan():
+            wheel(shift.turn)
     if desk.stopped():
         shift.halt = Halt(reason=HaltReason.INTERRUPTED)
     elif shift.halt is None:

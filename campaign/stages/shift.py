@@ -118,6 +118,11 @@ class Shift:
         self._started_s = self.desk.clock.now_s()
         self._breaker = Breaker(self.desk.breaker)
 
+    @property
+    def halted(self) -> bool:
+        """Whether sending stopped before its end."""
+        return self.halt is not None
+
     def turn(self) -> float | None:
         """Do all that is due now; return when the next thing is due, None when nothing is or we halted.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from datetime import UTC, datetime, time, timedelta, timezone
@@ -32,6 +33,10 @@ NASTY = '元宵 "50%" o\'clock $HOME `x` \\n #;'
 def job(*words: str, settings: Path = Path("/srv/spring/campaign.toml"), **more: object) -> Job:
     command = ["/usr/bin/python3", "-P", "-m", "campaign", "schedule", "now", *words]
     return Job(settings=settings, command=command, at=time(8, 30), **more)
+
+
+#: Whatever a path may hold; line ends and their like are refused.
+words = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1)
 
 
 class Programs:
@@ -88,6 +93,23 @@ def test_systemd_reads_the_time_as_beijing_time():
         command, capture_output=True, text=True, env={**os.environ, "TZ": "UTC", "LC_ALL": "C"}
     )
     assert "00:30:00 UTC" in done.stdout
+
+
+def as_systemd_reads(line: str) -> list[str]:
+    """The words of a command line (systemd.service(5)): quotes and backslashes, then %% and $$."""
+    words = []
+    for quoted in re.findall(r'"((?:[^"\\]|\\.)*)"', line):
+        word = re.sub(r"\\(.)", r"\1", quoted)
+        assert not re.search(r"%|\$", word.replace("%%", "").replace("$$", "")), "systemd would expand it"
+        words.append(word.replace("%%", "%").replace("$$", "$"))
+    return words
+
+
+@given(st.lists(words, min_size=1, max_size=4))
+def test_systemd_hands_over_any_path_as_it_was(some):
+    unit = service_unit(Job(settings=Path("/x/campaign.toml"), command=some, at=time(8, 30)))
+    [command] = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    assert as_systemd_reads(command) == some
 
 
 def test_a_missed_night_is_made_up_for():
@@ -173,11 +195,6 @@ def test_a_crontab_that_cannot_be_read_is_never_written_over():
 )
 def test_beijing_time_is_told_in_the_machines_own(zone, starts):
     assert cron_line(job(), SUMMER.astimezone(zone)).startswith(f"{starts}* * * ")
-
-
-words = st.text(
-    st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\u2028\u2029\x85"), min_size=1
-)
 
 
 @given(words)

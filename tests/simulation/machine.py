@@ -226,7 +226,7 @@ class Machine:
     ) -> Standing:
         """``campaign run SHEET --yes``, as `campaign.cli.run` goes about it."""
         name = name or self.campaign
-        with self._lock(name), self._ledger_to_run() as (ledger, behind):
+        with self._lock(name), self._ledger_to_run() as ledger:
             known = ledger.campaign(name)
             if known is not None and known.cancelled_at_s is not None and not reopen:
                 raise Conflict(text("cancelled"))
@@ -244,10 +244,21 @@ class Machine:
             if reopen:
                 ledger.reopen(name, now_s)
             plan(ledger, drafted, sheet=facts, title="", now_s=now_s)
-            if behind:
-                ledger.set_ask_first(name, now_s)
+
+            def replan() -> bool:
+                again = draft(ledger, sheet, campaign=name, sheet=facts, sender=self.sender)
+                plan(ledger, again, sheet=facts, title="", now_s=self.clock.now_s())
+                return bool(again.revised)
+
             with self.desk(ledger) as desk:
-                shift = send(desk, name, wait_s=wait_s, pause=self.clock.sleep, say_behind=self._say_behind)
+                shift = send(
+                    desk,
+                    name,
+                    wait_s=wait_s,
+                    pause=self.clock.sleep,
+                    say_behind=self._say_behind,
+                    replan=replan,
+                )
             return standing(ledger, name, now_s=self.clock.now_s(), halt=shift.halt)
 
     def draft(
@@ -266,14 +277,16 @@ class Machine:
         return drafted
 
     @contextmanager
-    def _ledger_to_run(self) -> Iterator[tuple[Ledger, bool]]:
-        """The ledger, and whether it vanished or is an older copy, as `campaign.cli.names` looks at it."""
+    def _ledger_to_run(self) -> Iterator[Ledger]:
+        """The ledger; one that vanished or is an older copy is noticed, as `campaign.cli.names` does."""
         behind = self.registry.standing(self.path).vanished
         with self.ledger() as ledger:
             last = self.registry.last_event(self.path)
             behind = behind or (last is not None and not ledger.has_event(*last))
+            if behind:
+                ledger.ask_everything_first(self.clock.now_s())
             self.registry.remember(self.path, ledger.head())
-            yield ledger, behind
+            yield ledger
             self.registry.remember(self.path, ledger.head())
 
     def reconcile(self) -> dict[str, Shift]:

@@ -271,7 +271,8 @@ class Story:
         except Crash as crash:
             self.say(f"    CRASH {crash}")
         except CampaignError as error:
-            self.say(f"    {type(error).__name__}: {error}")
+            told = str(error).replace(str(self.machine.path.parent), "…")  # each telling has a folder of its own
+            self.say(f"    {type(error).__name__}: {told}")
             return error
         return None
 
