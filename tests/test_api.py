@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from campaign import RedPack
+from campaign.domain.billno import mch_billno
 from campaign.errors import (
     CampaignHeld,
     NeedsPerson,
@@ -46,6 +47,8 @@ PARAMS = {
     "remark": "猜越多得越多,快来抢!",
     "wishing": "祝您元宵节快乐!",
 }
+#: Of the reference ``order-1``.
+NUMBER = mch_billno(mch_id=MCH_ID, campaign_id="api", row_key="order-1")
 
 
 @pytest.fixture
@@ -101,6 +104,7 @@ def test_yuan_go_in_and_one_packet_goes_out(red_pack: RedPack, paid: Paid) -> No
     first = red_pack.send_red_pack(PARAMS, reference="order-1")
     assert first.keys() == {"return_code", "mch_billno", "send_listid"}
     assert first["return_code"] == "SUCCESS"
+    assert first["mch_billno"] == NUMBER
     assert paid() == [(OPENID, 110)]
 
 
@@ -134,12 +138,13 @@ def test_the_command_line_and_this_are_one(
     assert len(paid()) == 1
 
 
-def test_another_packet_needs_another_reference(red_pack: RedPack, paid: Paid) -> None:
+def test_another_packet_needs_another_reference(red_pack: RedPack, desk: Desk, paid: Paid) -> None:
     red_pack.send_red_pack(PARAMS, reference="order-1")
     with pytest.raises(PlanConflict):
         red_pack.send_red_pack({**PARAMS, "total_amount": 1.11}, reference="order-1")
     red_pack.send_red_pack(PARAMS, reference="order-2")
     assert paid() == [(OPENID, 110)] * 2
+    assert desk.opened == 1  # type: ignore[attr-defined]
 
 
 def test_threads_share_it_and_a_reference_is_still_paid_once(red_pack: RedPack, paid: Paid) -> None:
@@ -290,8 +295,9 @@ def test_the_status_is_found_by_number_or_id(red_pack: RedPack) -> None:
     assert by_number["total_amount"] == "110"
 
 
-@pytest.mark.parametrize("which", [{}, {"mch_billno": "1", "id": 1}, {"mch_billno": "no such"}, {"id": 9}])
+@pytest.mark.parametrize("which", [{}, {"mch_billno": NUMBER, "id": 1}, {"mch_billno": "no such"}, {"id": 9}])
 def test_exactly_one_packet_is_asked_about(red_pack: RedPack, which: dict[str, Any]) -> None:
+    red_pack.send_red_pack(PARAMS, reference="order-1")
     with pytest.raises(UsageError):
         red_pack.get_red_pack_status(**which)
 

@@ -13,6 +13,7 @@ import click
 from campaign.cli.forecast import tell_forecast
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
 from campaign.cli.names import campaign_name
+from campaign.cli.session import masked
 from campaign.config import Settings
 from campaign.domain.forecast import budget_problems, forecast
 from campaign.domain.mask import mask_openid
@@ -27,6 +28,8 @@ from campaign.text import Text, text
 _TOLD: Final = 20
 #: So many rows of one and the same problem.
 _TOLD_ALIKE: Final = 5
+#: Their values are openids, of whatever shape.
+_OPENID_COLUMNS: Final = frozenset({"re_openid", "row_key"})
 #: So many different packets are shown, and looked for in so many rows.
 _PREVIEWS: Final = 3
 _PREVIEW_WITHIN: Final = 100
@@ -253,7 +256,10 @@ def _place(problem: RowProblem) -> Text:
 
 
 def _value(problem: RowProblem, *, unmask: bool) -> str:
-    return problem.value if unmask or problem.column != "re_openid" else mask_openid(problem.value)
+    """What the cell holds; an openid may also be a row's key, or stand where it does not belong."""
+    if unmask:
+        return problem.value
+    return mask_openid(problem.value) if problem.column in _OPENID_COLUMNS else masked(problem.value)
 
 
 def _as_json(reading: Reading, session: Session, *, unmask: bool) -> dict[str, object]:

@@ -54,9 +54,7 @@ def records() -> None:
     default=LIMIT_DEFAULT,
     help=text("So many records (default 20, at most 1000)."),
 )
-@option(
-    "--offset", type=click.IntRange(0, 2**63 - 1), default=0, help=text("Leave out so many from the start.")
-)
+@option("--offset", type=click.IntRange(min=0), default=0, help=text("Leave out so many from the start."))
 @option(
     "--unclaimed",
     is_flag=True,

@@ -115,14 +115,22 @@ def run(
             return draft(ledger, reading.orders, campaign=campaign, sheet=facts, sender=settings.sender())
 
         drafted = drafting()
-        _refuse_same_list(session, (ledger, *others), clock, drafted, facts, also_pays=also_pays)
+        may_repeat = _named(also_pays)
+        may_repeat |= _refuse_same_list(
+            session, (ledger, *others), clock, drafted, facts, also_pays=may_repeat, may_ask=session.interactive
+        )
         if not _agreed(session, settings, ledger, reading, drafted, yes=yes):
             session.say(text("Nothing was sent and nothing was recorded."))
             return 0
-        if reopen:
-            ledger.reopen(campaign, clock.now_s())
         title = settings.campaign.title
-        plan(ledger, drafted, sheet=facts, title=title, now_s=clock.now_s())
+        with ledger.atomic():
+            # While the question was open, somebody may have planned a copy of this list.
+            _refuse_same_list(
+                session, (ledger, *others), clock, drafted, facts, also_pays=may_repeat, may_ask=False
+            )
+            if reopen:
+                ledger.reopen(campaign, clock.now_s())
+            plan(ledger, drafted, sheet=facts, title=title, now_s=clock.now_s())
 
         def replan() -> bool:
             again = drafting()
@@ -231,6 +239,21 @@ def _refuse_cancelled(ledger: Ledger, campaign: str, *, reopen: bool) -> None:
         )
 
 
+def _named(also_pays: tuple[str, ...]) -> frozenset[str]:
+    """The campaigns of ``--also-pays``.
+
+    Raises:
+        UsageError: one of them cannot be a campaign's name.
+    """
+    try:
+        return frozenset(map(canonical_campaign_id, also_pays))
+    except ValueError:
+        raise UsageError(
+            text("--also-pays needs the name of a campaign."),
+            advice=text("`campaign status` lists the campaigns."),
+        ) from None
+
+
 def _refuse_same_list(
     session: Session,
     ledgers: Sequence[Ledger],
@@ -238,20 +261,18 @@ def _refuse_same_list(
     drafted: Draft,
     sheet: SheetFacts,
     *,
-    also_pays: tuple[str, ...],
-) -> None:
+    also_pays: frozenset[str],
+    may_ask: bool,
+) -> frozenset[str]:
     """A copied list has other numbers, so only people and amounts show it; a few common rows are asked about.
+
+    Returns:
+        the campaigns whose common rows somebody agreed to pay once more.
 
     Raises:
         SameListAgain: it is the same list, or nobody agreed to the common rows.
     """
-    common = refuse_same_list(
-        ledgers,
-        drafted,
-        sheet=sheet,
-        also_pays={canonical_campaign_id(name) for name in also_pays},
-        now_s=clock.now_s(),
-    )
+    common = refuse_same_list(ledgers, drafted, sheet=sheet, also_pays=also_pays, now_s=clock.now_s())
     for found in common:
         told = text(
             "{rows} of these rows, {yuan} yuan, have the same openid and amount in the campaign {campaign}.",
@@ -259,7 +280,7 @@ def _refuse_same_list(
             yuan=yuan_grouped(found.fen),
             campaign=found.campaign,
         )
-        if session.interactive and session.ask(text("{told} Pay them once more?", told=told)):
+        if may_ask and session.ask(text("{told} Pay them once more?", told=told)):
             continue
         raise SameListAgain(
             text("{told} Nothing was sent.", told=told),
@@ -267,6 +288,7 @@ def _refuse_same_list(
                 "If they are to be paid once more, add --also-pays {campaign}.", campaign=found.campaign
             ),
         )
+    return frozenset(found.campaign for found in common)
 
 
 def _agreed(

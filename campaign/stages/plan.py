@@ -111,18 +111,27 @@ def refuse_same_list(
             list than the one its own campaign has recorded.
     """
     orders = [order for _, order in drafted.new]
+    numbers = {number for number, _ in drafted.new}
     found: list[Overlap] = []
-    _refuse_another_list(ledgers[0], drafted, sheet)
+    own = ledgers[0]
+    _refuse_another_list(own, drafted, sheet)
     for ledger in ledgers:
         for other in ledger.campaigns():
-            # The same name has the same numbers, in whatever ledger: it cannot pay twice.
-            if orders and other.name != drafted.campaign and other.name not in also_pays:
-                paid = ledger.paid_pairs(other.name, since_s=now_s - COMPARED_S)
-                common = overlap(orders, other.name, paid, same_file=other.sheet_digest == sheet.digest)
-                if common.is_same_list:
-                    raise _same_list(common)
-                if common.rows:
-                    found.append(common)
+            same_name = other.name == drafted.campaign
+            if not orders or other.name in also_pays or (same_name and ledger is own):
+                continue
+            paid = ledger.paid_pairs(other.name, since_s=now_s - COMPARED_S)
+            # One name in two ledgers: the same numbers cannot pay twice, but other keys give others.
+            pairs = (
+                (openid, fen)
+                for number, openid, fen in paid
+                if not (same_name and (number in numbers or own.known_as(number)))
+            )
+            common = overlap(orders, other.name, pairs, same_file=other.sheet_digest == sheet.digest)
+            if common.is_same_list:
+                raise _same_list(common)
+            if common.rows:
+                found.append(common)
     return found
 
 

@@ -153,7 +153,7 @@ def test_no_settings_file_says_how_to_make_one(tmp_path):
         (('[limits]', '[ledger]\nurl = "postgresql://x"\n[limits]'), ["[ledger] url", "sqlite:///"]),
         (('[limits]', '[rehearsal]\nfaults = "{oops"\n[limits]'), ["faults", "JSON"]),
         (('[limits]', '[campaign]\nlang = "fr"\n[limits]'), ["lang", "'zh', 'en'"]),
-        (('[limits]', '[bill]\naccount = "Fees"\n[limits]'), ["[bill] account", "'Basic', 'Operation', 'both'"]),
+        (('[limits]', '[bill]\naccount = "Fees"\n[limits]'), ["[bill] account", "'Basic', 'Operation'"]),
         (('[limits]', '[bill]\npacket_names = "红包"\n[limits]'), ["[bill] packet_names"]),
         (("[limits]", "[limits"), ["line 8", "not valid TOML"]),
         (("url =", "workers = 4\nurl ="), ["not valid TOML"]),

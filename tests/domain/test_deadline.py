@@ -70,6 +70,27 @@ def test_the_query_window_has_three_cliffs_and_a_row_stands_before_one_of_them(d
         assert left_s == pytest.approx(left_days * DAY_S)
 
 
+def test_rows_of_other_ages_are_not_counted():
+    """Taken at noon, and an hour after its request left; the first one's day is over."""
+    ledger = open_ledger()
+    first, second = plan(ledger, "oA 1.88", "oB 2.00")
+    end(ledger, begun(ledger, first), ACCEPTED)
+    end(ledger, begun(ledger, second, at_s=NOON_S + HOUR_S), ACCEPTED, at_s=NOON_S + 2 * HOUR_S)
+    assert board(ledger, 23 * HOUR_S)[Cliff.CLAIM] == (HOUR_S, 2, 388, False)
+    assert board(ledger, 24 * HOUR_S)[Cliff.CLAIM] == (2 * HOUR_S, 1, 200, False)
+    assert board(ledger, 25.5 * HOUR_S)[Cliff.CLAIM] == (0.5 * HOUR_S, 1, 200, False)
+    assert Cliff.CLAIM not in board(ledger, 26 * HOUR_S)
+
+
+def test_a_campaign_does_not_count_another_ones_rows():
+    ledger = open_ledger(names=(NAME, "spring"))
+    [ours] = plan(ledger, "oA 1.88")
+    [theirs] = plan(ledger, "oB 2.00", campaign="spring")
+    for entry in (ours, theirs):
+        end(ledger, begun(ledger, entry), ACCEPTED)
+    assert board(ledger, HOUR_S)[Cliff.CLAIM] == (23 * HOUR_S, 1, 188, False)
+
+
 def test_after_the_last_cliff_nothing_is_promised():
     assert board(ledger_with(("oA 1.88", ACCEPTED)), 90 * DAY_S) == {}
 

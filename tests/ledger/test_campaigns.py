@@ -209,3 +209,10 @@ def test_the_same_number_is_never_planned_twice(ledger: Ledger) -> None:
     with pytest.raises(Exception, match="UNIQUE"):
         ledger.add_entries([replace(planned, row=9)], NOON_S)
     assert now(ledger, planned) == planned
+
+
+def test_a_ledger_behind_the_truth_is_doubted_for_every_campaign_it_has_or_will_have() -> None:
+    with open_ledger(names=("lantern", "spring")) as ledger:
+        ledger.ask_everything_first(NOON_S)
+        ledger.save_campaign(Campaign(name="later", key_column="id", created_at_s=NOON_S), NOON_S)
+        assert [campaign.ask_first for campaign in ledger.campaigns()] == [True, True, True]

@@ -1,4 +1,4 @@
-"""Original and fix sheet, corrected in one or both, run in any order, with or without the ledger: one packet a row."""
+"""Original and fix sheet: corrected in one or both, run in any order, ledger or not, a row is one packet."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Office:
     def __init__(self, folder: Path, keys: str, header: list[str], rows: Rows) -> None:
         self.folder, self.keys, self.header, self.rows = folder, keys, header, rows
         self.machine = Machine(Random(3))
+        self.columns: dict[str, str] = {}
         self.original, self.fix, self.copy = (
             folder / name for name in ("lantern.xlsx", "marked-fix.xlsx", "marked.xlsx")
         )
@@ -48,7 +49,7 @@ class Office:
 
     @property
     def options(self) -> ReadOptions:
-        return options(allow_repeats=self.keys == ORDINAL_KEYS)
+        return options(allow_repeats=self.keys == ORDINAL_KEYS, columns=self.columns)
 
     def save(self) -> None:
         """Write the original as its rows are now."""
@@ -65,7 +66,12 @@ class Office:
 
     def job(self) -> Annotating:
         return Annotating(
-            sheet=self.original, options=self.options, campaign="lantern", out=self.copy, fix=self.fix, say=str
+            sheet=self.original,
+            options=self.options,
+            campaign="lantern",
+            out=self.copy,
+            fix=self.fix,
+            say=str,
         )
 
     def check(self) -> Annotated:
@@ -76,7 +82,10 @@ class Office:
             campaign = ledger.campaign("lantern")
             assert isinstance(campaign, Campaign)
             facts = Facts(
-                campaign=campaign, merchant="1900000109", gateway=GATEWAY, made_at_s=self.machine.clock.now_s()
+                campaign=campaign,
+                merchant="1900000109",
+                gateway=GATEWAY,
+                made_at_s=self.machine.clock.now_s(),
             )
             return annotate_report(self.job(), ledger, self.read(self.original), facts=facts)
 
@@ -179,7 +188,9 @@ def test_what_is_wrong_but_not_in_a_value_does_not_get_mended_on_the_way(
 
 
 def test_amounts_in_fen_stay_in_fen(office: Callable[..., Office]) -> None:
+    """Also where the settings know a header for yuan, which this sheet does not have."""
     there = office("re_openid", header=["openid", "金额(分)", "姓名"], rows=[[A, 111, "甲"], [B, 50, "乙"]])
+    there.columns = {"奖金": "amount_yuan"}
     there.check()
     there.correct(there.fix, 2, 2, 222)
     assert [order.total_amount for order in there.read(there.fix).orders] == [222]
@@ -207,7 +218,8 @@ def test_a_formula_in_a_text_stays_a_text(office: Callable[..., Office]) -> None
 # Never twice
 
 
-ORDERS = list(itertools.product(["original", "fix"], repeat=3))
+#: After each step is looked at what was paid, so these begin with every shorter order, too.
+ORDERS = [("original", "fix", "original"), ("fix", "original", "fix")]
 CORRECTIONS = [("same", 2.22, 2.22), ("different", 2.22, 4.44), ("original", 2.22, None), ("fix", None, 2.22)]
 
 
@@ -215,7 +227,12 @@ CORRECTIONS = [("same", 2.22, 2.22), ("different", 2.22, 4.44), ("original", 2.2
 @pytest.mark.parametrize("where, in_original, in_fix", CORRECTIONS, ids=[c[0] for c in CORRECTIONS])
 @pytest.mark.parametrize("keys", KEYS)
 def test_no_order_of_running_them_pays_a_row_twice(
-    office: Callable[..., Office], keys: str, where: str, in_original: float | None, in_fix: float | None, lost: str
+    office: Callable[..., Office],
+    keys: str,
+    where: str,
+    in_original: float | None,
+    in_fix: float | None,
+    lost: str,
 ) -> None:
     for order in ORDERS:
         there = office(keys)
@@ -235,7 +252,9 @@ def test_no_order_of_running_them_pays_a_row_twice(
             assert (there.paid(), refused) == (rows, [""] * 3)
         if where == "fix" and "fix" in order:
             assert there.paid()[there.rows[1][0]] == 1
-            assert all("SheetRejected" in r for r, step in zip(refused, order, strict=True) if step == "original")
+            assert all(
+                "SheetRejected" in r for r, step in zip(refused, order, strict=True) if step == "original"
+            )
 
 
 @pytest.mark.parametrize("lost", ["nothing", "ledger", "everything"])
@@ -358,7 +377,9 @@ def test_sentences_are_said_in_the_readers_language(office: Callable[..., Office
 
     there = office("re_openid")
     job = there.job()
-    annotate_check(Annotating(**{f: getattr(job, f) for f in job.__slots__} | {"say": say}), there.read(there.original))
+    annotate_check(
+        Annotating(**{f: getattr(job, f) for f in job.__slots__} | {"say": say}), there.read(there.original)
+    )
     sheet = openpyxl.load_workbook(there.copy).worksheets[0]
     assert {cell.value for cell in sheet[1][3:8]} == {"campaign · 话"}
     assert text("can be paid") in said

@@ -271,7 +271,8 @@ class Story:
         except Crash as crash:
             self.say(f"    CRASH {crash}")
         except CampaignError as error:
-            told = str(error).replace(str(self.machine.path.parent), "…")  # each telling has a folder of its own
+            # Each telling has a folder of its own.
+            told = str(error).replace(str(self.machine.path.parent), "…")
             self.say(f"    {type(error).__name__}: {told}")
             return error
         return None

@@ -17,8 +17,8 @@ from campaign.domain.bill import Bill, BillLine
 from campaign.domain.campaign import HaltReason
 from campaign.domain.days import HOUR_S, beijing_day, beijing_time, day_start_s
 from campaign.domain.decision import LAST_ASK_S
-from campaign.domain.finding import Kind
-from campaign.errors import BillRejected, NotFinished, SetupError, StorageError
+from campaign.domain.finding import Kind, missing
+from campaign.errors import BillRejected, LedgerRefused, NotFinished, SetupError, StorageError
 from campaign.ledger.nights import Memory
 from campaign.ledger.store import Ledger
 from campaign.notify import Topic
@@ -27,8 +27,9 @@ from campaign.rehearsal.memory import MemoryTransport
 from campaign.rehearsal.rules import RehearsalMerchant
 from campaign.stages.match import match
 from campaign.stages.news import of_night, of_run
-from campaign.stages.night import Night, Watch, night
+from campaign.stages.night import BillNight, CampaignNight, Night, Watch, night
 from campaign.stages.shift import Desk
+from campaign.stages.standing import standing
 from campaign.text import text
 from campaign.wechat.bills import FundFlowClient
 from campaign.wechat.fundflow import parse_bill
@@ -346,6 +347,28 @@ def test_a_foreign_line_is_named_once_and_not_once_for_each_campaign(biller: Ope
     assert Topic.DISCREPANCIES in topics
 
 
+def test_a_line_that_one_campaign_explains_is_foreign_to_none(biller: Operator) -> None:
+    """Bills without our numbers: amount and day tell whose a line is, to its own campaign only."""
+
+    def forget(lines: list[BillLine]) -> None:
+        lines[:] = [replace(line, business_no=f"B{n}", voucher_no="") for n, line in enumerate(lines)]
+
+    biller.change = lambda bill: with_lines(bill, forget)
+    biller.until(TODAY + DAY, 10.5)
+    result = biller.night()
+    assert (result.bill.days, result.findings) == ([TODAY], [])
+
+
+def test_no_bill_before_it_was_surely_made_proves_nothing(biller: Operator) -> None:
+    """The day stays missing, or its refunds would never be looked for."""
+    biller.change = lambda bill: Bill(file=bill.file, account="Basic")
+    biller.until(TODAY + DAY, 10.5)
+    assert biller.night().bill.missing == [TODAY]
+    biller.change = lambda bill: bill
+    biller.until(TODAY + 2 * DAY, 10.5)
+    assert biller.night().bill.days == [TODAY, TODAY + DAY]
+
+
 def test_a_doubled_line_belongs_to_its_row_and_its_campaign(biller: Operator) -> None:
     def double(lines: list[BillLine]) -> None:
         lines.append(replace(lines[-1], flow_id="999"))
@@ -397,6 +420,33 @@ def test_a_day_whose_bill_is_kept_no_more_is_given_up(biller: Operator) -> None:
     biller.until(TODAY + DAY, 10.5)
     biller.night()
     assert biller.fetched == [TODAY]
+
+
+# The exit code
+
+
+def campaign_night(machine: Machine, **more: object) -> CampaignNight:
+    with machine.look() as ledger:
+        now = standing(ledger, "lantern", now_s=machine.clock.now_s())
+    return CampaignNight(standing=now, deadlines=[], **more)  # type: ignore[arg-type]
+
+
+def test_what_stopped_the_work_wins_over_what_is_left_of_it(machine: Machine) -> None:
+    machine.run(SHEET)
+    fine = campaign_night(machine)
+    entry = next(iter(machine.entries().values()))
+    wrong = campaign_night(machine, findings=[missing(entry, incoming=False, fen=1, since_s=0.0)])
+    flawed = BillNight(flawed=["fundflow"])
+    kinds = (SetupError, StorageError, LedgerRefused, BillRejected)
+    errors = {kind.exit_code: kind(text("x")) for kind in kinds}
+    assert night_exit_code(Night(campaigns=[fine])) == 0
+    assert night_exit_code(Night(campaigns=[fine, wrong])) == 6
+    assert night_exit_code(Night(campaigns=[fine], bill=flawed)) == 6
+    assert night_exit_code(Night(failures=[errors[3]])) == 6
+    assert night_exit_code(Night(campaigns=[wrong], failures=[errors[5], errors[3]])) == 5
+    assert night_exit_code(Night(failures=[errors[5], errors[4]])) == 4
+    assert night_exit_code(Night(failures=[errors[4], errors[7]])) == 7
+    assert night_exit_code(Night(failures=list(errors.values()), interrupted=True)) == 130
 
 
 # What people are told
