@@ -225,7 +225,7 @@ def _text(name: str, value: object) -> str:
 
 def _yuan(value: object) -> str:
     """The amount as plain decimal text. A float means the number that it is printed as (R9.1)."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+    if not isinstance(value, int | float | str | Decimal):
         raise UsageError(text("total_amount must be a number of yuan, as 8.88."))
     if isinstance(value, str):
         return value

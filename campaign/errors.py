@@ -13,7 +13,8 @@
     │   ├── KeyChanged        the sheet's rows are known under other keys
     │   ├── SameListAgain     this list, or most of it, was paid already
     │   ├── CampaignHeld      another run holds the campaign
-    │   └── LedgerRefused     the ledger is another merchant's, newer, or damaged
+    │   └── LedgerRefused     the ledger is newer than this program, or damaged
+    │       └── ForeignLedger  the ledger is another merchant's or gateway's
     └── GatewayError          one request; never leaves the stages
         ├── NotSent           no byte of the request left this machine
         └── NoAnswer          it left, and no trustworthy answer came back
@@ -104,6 +105,10 @@ class CampaignHeld(Conflict):
 
 class LedgerRefused(Conflict):
     """The ledger belongs to another merchant or gateway, is newer than this program, or damaged."""
+
+
+class ForeignLedger(LedgerRefused):
+    """The ledger belongs to another merchant or gateway."""
 
 
 class GatewayError(CampaignError):

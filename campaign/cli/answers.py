@@ -104,7 +104,18 @@ def tell(standing: Standing, session: Session) -> None:
         )
     if standing.needs:
         _tell_needs(standing, session)
-    if standing.halt is None and not standing.needs:
+    # Without a halt nothing of the present sheet is left to be sent.
+    unlisted = standing.totals.get(State.PLANNED, (0, 0))[0] if standing.halt is None else 0
+    if unlisted:
+        session.tell(
+            text(
+                "Not sent: {rows} planned rows that the sheet of the last run did not have, or not among its "
+                "first rows. A run of a sheet that has them sends them.",
+                rows=unlisted,
+            ),
+            style="yellow",
+        )
+    elif standing.halt is None and not standing.needs:
         waiting = standing.totals.get(State.ACCEPTED, (0, 0))[0]
         session.tell(
             text("Done: every packet was taken by WeChat Pay; {waiting} wait to be opened.", waiting=waiting)

@@ -11,7 +11,9 @@ from campaign.cli.desk import registry_of
 from campaign.cli.session import Speaker
 from campaign.config import Settings
 from campaign.domain.billno import canonical_campaign_id
-from campaign.errors import Conflict, LedgerRefused, StorageError, UsageError
+from campaign.errors import Conflict, ForeignLedger, LedgerRefused, StorageError, UsageError
+from campaign.ledger import file
+from campaign.ledger.registry import Listed
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock
 from campaign.text import text
@@ -39,15 +41,15 @@ def existing_ledger(settings: Settings, clock: Clock) -> Iterator[Ledger | None]
 @contextmanager
 def ledger_to_run(
     settings: Settings, speaker: Speaker, clock: Clock, *, new_ledger: bool
-) -> Iterator[tuple[Ledger, bool]]:
-    """The ledger to plan and send with, made where there is none, and whether it may be behind the truth.
+) -> Iterator[Ledger]:
+    """The ledger to plan and send with, made where there is none; it knows when it may be behind the truth.
 
     Raises:
         Conflict: it would be the merchant's second ledger, and nobody asked for that.
     """
     path, registry = settings.ledger_path(), registry_of(settings)
     before = registry.standing(path)
-    exists = path.exists()
+    exists = file.exists(path)
     if not exists and before.others and not new_ledger:
         raise Conflict(
             text(
@@ -68,8 +70,10 @@ def ledger_to_run(
     with Ledger.open(
         path, merchant=settings.merchant.mch_id, gateway=settings.ledger_gateway(), clock=clock
     ) as ledger:
-        last = registry.last_event(path)
-        if last is not None and not behind and not ledger.has_event(*last):
+        # A ledger that was not here before may be one that is not where it was any more, or a backup of it.
+        before_it = (path,) if before.known or new_ledger else before.lost
+        heads = [head for known in before_it if (head := registry.last_event(known)) is not None]
+        if exists and not behind and not all(ledger.has_event(*head) for head in heads):
             behind = True
             speaker.say(text("The ledger {path} is an older copy of itself.", path=str(path)), style="yellow")
         if behind:
@@ -77,20 +81,36 @@ def ledger_to_run(
         if new_ledger:
             for lost in before.lost:
                 registry.forget(lost)
-        registry.remember(path, ledger.head())
+        registry.remember(path, ledger.head(), ledger.campaigns())
         try:
-            yield ledger, behind
+            yield ledger
         finally:
-            registry.remember(path, ledger.head())
+            registry.remember(path, ledger.head(), ledger.campaigns())
+
+
+def lost_lists(settings: Settings, ledger: Ledger) -> list[Listed]:
+    """What is still known of campaigns whose record is lost: with a ledger, or from this one."""
+    path, registry = settings.ledger_path(), registry_of(settings)
+    known = {campaign.name for campaign in ledger.campaigns()}
+    places = (path, *registry.standing(path).lost)
+    return [listed for place in places for listed in registry.lists(place) if listed.campaign not in known]
 
 
 @contextmanager
-def other_ledgers(settings: Settings, clock: Clock) -> Iterator[list[Ledger]]:
-    """The merchant's other ledgers on this machine, as far as they can be read."""
+def other_ledgers(settings: Settings, clock: Clock, *, only_asks: bool = False) -> Iterator[list[Ledger]]:
+    """The merchant's other ledgers on this machine.
+
+    Args:
+        only_asks: nothing is sent for the first time, so one that cannot be read is left out.
+
+    Raises:
+        LedgerRefused, StorageError: one cannot be read, so nobody knows what it paid today, and to whom.
+    """
+    unread = (LedgerRefused, StorageError) if only_asks else (ForeignLedger,)
     with ExitStack() as stack:
         found = []
         for path in registry_of(settings).standing(settings.ledger_path()).others:
-            with suppress(LedgerRefused, StorageError):
+            with suppress(*unread):
                 ledger = Ledger.open_existing(
                     path, merchant=settings.merchant.mch_id, gateway=settings.ledger_gateway(), clock=clock
                 )

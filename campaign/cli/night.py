@@ -156,7 +156,7 @@ def _watch(
     def desk() -> Iterator[Desk]:
         with (
             open_gateway(settings, speaker) as wire,
-            other_ledgers(settings, clock) as others,
+            other_ledgers(settings, clock, only_asks=True) as others,
             open_desk(settings, ledger, wire, clock, stop, other_ledgers=others) as opened,
         ):
             yield opened

@@ -14,7 +14,7 @@ from campaign.cli.desk import interruptible, open_desk
 from campaign.cli.forecast import tell_forecast
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
 from campaign.cli.gateway import open_gateway
-from campaign.cli.names import campaign_name, ledger_to_run, other_ledgers
+from campaign.cli.names import campaign_name, ledger_to_run, lost_lists, other_ledgers
 from campaign.cli.progress import Progress
 from campaign.config import Settings
 from campaign.domain.billno import canonical_campaign_id
@@ -29,7 +29,7 @@ from campaign.ledger.store import Ledger
 from campaign.ports import Clock, SystemClock
 from campaign.sheet import Reading
 from campaign.stages.news import of_run
-from campaign.stages.plan import SheetFacts, draft, plan, refuse_same_list
+from campaign.stages.plan import SheetFacts, draft, plan, refuse_lost_list, refuse_same_list
 from campaign.stages.send import send
 from campaign.stages.standing import Standing, standing
 from campaign.text import text
@@ -105,7 +105,7 @@ def run(
     clock = SystemClock()
     with (
         hold_campaign(settings.ledger_path(), campaign),
-        ledger_to_run(settings, session, clock, new_ledger=new_ledger) as (ledger, _),
+        ledger_to_run(settings, session, clock, new_ledger=new_ledger) as ledger,
         other_ledgers(settings, clock) as others,
     ):
         _refuse_cancelled(ledger, campaign, reopen=reopen)
@@ -114,10 +114,23 @@ def run(
         def drafting() -> Draft:
             return draft(ledger, reading.orders, campaign=campaign, sheet=facts, sender=settings.sender())
 
-        drafted = drafting()
         may_repeat = _named(also_pays)
+        refuse_lost_list(
+            lost_lists(settings, ledger),
+            campaign=campaign,
+            sheet=facts,
+            also_pays=may_repeat,
+            now_s=clock.now_s(),
+        )
+        drafted = drafting()
         may_repeat |= _refuse_same_list(
-            session, (ledger, *others), clock, drafted, facts, also_pays=may_repeat, may_ask=session.interactive
+            session,
+            (ledger, *others),
+            clock,
+            drafted,
+            facts,
+            also_pays=may_repeat,
+            may_ask=session.interactive,
         )
         if not _agreed(session, settings, ledger, reading, drafted, yes=yes):
             session.say(text("Nothing was sent and nothing was recorded."))
@@ -133,7 +146,10 @@ def run(
             plan(ledger, drafted, sheet=facts, title=title, now_s=clock.now_s())
 
         def replan() -> bool:
-            again = drafting()
+            try:
+                again = drafting()
+            except Conflict:  # refused before anything is sent, so that is the next run's to say
+                return False
             plan(ledger, again, sheet=facts, title=title, now_s=clock.now_s())
             return bool(again.revised)
 

@@ -11,7 +11,7 @@ from campaign.cli.answers import as_json, exit_code, tell
 from campaign.cli.desk import Stop, interruptible, open_desk
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
 from campaign.cli.gateway import open_gateway
-from campaign.cli.names import ledger_to_run
+from campaign.cli.names import ledger_to_run, other_ledgers
 from campaign.cli.session import Speaker
 from campaign.config import Settings
 from campaign.domain.forecast import budget_problems, forecast
@@ -153,7 +153,7 @@ def send(
         session.tell(
             text("Reference {reference} is {number}.", reference=reference, number=sent.entry.mch_billno)
         )
-    return exit_code([standing])
+    return exit_code([standing], interrupted=stop.asked())
 
 
 def pay(
@@ -183,7 +183,8 @@ def pay(
     number = number_of(order, sender)
     with (
         hold_turn(settings.ledger_path(), clock, wait_s=wait_s),
-        ledger_to_run(settings, speaker, clock, new_ledger=new_ledger) as (ledger, behind),
+        ledger_to_run(settings, speaker, clock, new_ledger=new_ledger) as ledger,
+        other_ledgers(settings, clock) as others,
     ):
         drafted = draft_packet(ledger, order, sender=sender)
         if drafted.pending:
@@ -194,9 +195,10 @@ def pay(
         known = ledger.entry(number)
         if drafted.pending or (known and is_open(known)):
             plan_packet(ledger, drafted, reopen=reopen, now_s=clock.now_s())
-            if behind:
-                ledger.set_ask_first(CAMPAIGN, clock.now_s())
-            with gateway() as wire, open_desk(settings, ledger, wire, clock, stop) as desk:
+            with (
+                gateway() as wire,
+                open_desk(settings, ledger, wire, clock, stop, other_ledgers=others) as desk,
+            ):
                 halt = send_packet(
                     desk,
                     number,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from campaign.errors import LedgerRefused, StorageError
+from campaign.errors import ForeignLedger, LedgerRefused, StorageError
 from campaign.ledger import schema
 from campaign.text import Text, text
 
@@ -105,7 +105,7 @@ def check_owner(path: Path | None, meta: Mapping[str, str], *, merchant: str, ga
         ),
     ):
         if meta[key] != mine:
-            raise LedgerRefused(
+            raise ForeignLedger(
                 Text(message.template, {"path": path, "theirs": meta[key], "mine": mine}),
                 advice=text("Set [ledger] url in campaign.toml to a file of its own for each of them."),
             )

@@ -1,9 +1,9 @@
 """What this user's machine remembers about a merchant at a gateway, outside any ledger.
 
 A folder of its own for each merchant and gateway in the user's state directory: which ledgers there
-are and how far each had come, so that a second, a vanished or a restored one is noticed; and the file
-through which all processes share one pace. It holds no openid and no secret. Losing it loses only
-these warnings: the promise that nobody is paid twice rests on the bill numbers.
+are, how far each had come and which sheets it knew, so that a second, a vanished or a restored one is
+noticed; and the file through which all processes share one pace. It holds no openid and no secret.
+Losing it loses only these warnings: the promise that nobody is paid twice rests on the bill numbers.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from campaign.domain.campaign import Campaign
 from campaign.errors import StorageError
 from campaign.ledger import file
 from campaign.text import text
@@ -44,6 +45,17 @@ class Standing:
 def pace_file(*, merchant: str, gateway: str, kind: str) -> Path:
     """The file through which every process of this merchant shares one pace for ``kind`` of requests."""
     return Registry.of(merchant=merchant, gateway=gateway, environ=os.environ).pace_path(kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """What is remembered of a campaign's sheet, so that a lost ledger does not lose all of it."""
+
+    campaign: str
+    #: As `Campaign` has them.
+    key_column: str
+    sheet_digest: str
+    created_at_s: float
 
 
 class Registry:
@@ -91,11 +103,23 @@ class Registry:
         found = self._read().get(str(ledger.resolve()))
         return None if found is None else (found["seq"], found["digest"])
 
-    def remember(self, ledger: Path, head: tuple[int, str]) -> None:
-        """Remember the ledger and how far it has come (`Ledger.head`)."""
+    def lists(self, ledger: Path) -> list[Listed]:
+        """The sheets of all campaigns that this ledger has, or had before it was lost."""
+        found = self._read().get(str(ledger.resolve()), {})
+        return [
+            Listed(campaign=name, key_column=keys, sheet_digest=digest, created_at_s=at_s)
+            for name, (keys, digest, at_s) in found.get("campaigns", {}).items()
+        ]
+
+    def remember(self, ledger: Path, head: tuple[int, str], campaigns: Iterable[Campaign] = ()) -> None:
+        """Remember the ledger, how far it has come (`Ledger.head`), and the sheets of its campaigns."""
         with self._locked():
             ledgers = self._read()
-            ledgers[str(ledger.resolve())] = {"seq": head[0], "digest": head[1]}
+            before = ledgers.get(str(ledger.resolve()), {})
+            sheets = before.get("campaigns", {}) | {
+                c.name: [c.key_column, c.sheet_digest, c.created_at_s] for c in campaigns
+            }
+            ledgers[str(ledger.resolve())] = {"seq": head[0], "digest": head[1], "campaigns": sheets}
             self._write(ledgers)
 
     def forget(self, ledger: Path) -> None:
@@ -150,7 +174,21 @@ class Registry:
 
 def _is_head(value: object) -> bool:
     return (
-        isinstance(value, dict) and isinstance(value.get("seq"), int) and isinstance(value.get("digest"), str)
+        isinstance(value, dict)
+        and isinstance(value.get("seq"), int)
+        and isinstance(value.get("digest"), str)
+        and _are_sheets(value.get("campaigns", {}))
+    )
+
+
+def _are_sheets(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(sheet, list)
+        and len(sheet) == 3
+        and isinstance(sheet[0], str)
+        and isinstance(sheet[1], str)
+        and isinstance(sheet[2], int | float)
+        for sheet in value.values()
     )
 
 

@@ -486,11 +486,11 @@ class Ledger:
                 )
                 self._append(row[1], row[0], mch_billno, at_s, kind, State.PLANNED, State.PLANNED)
 
-    def paid_pairs(self, campaign: str, *, since_s: float) -> Iterator[tuple[str, int]]:
-        """(openid, fen) of each entry that was paid since then, or may yet be."""
+    def paid_pairs(self, campaign: str, *, since_s: float) -> Iterator[tuple[str, str, int]]:
+        """(mch_billno, openid, fen) of each entry that was paid since then, or may yet be."""
         return self._each(
-            lambda row: (row[0], row[1]),
-            f"SELECT re_openid, total_amount FROM entry WHERE campaign = {_CAMPAIGN_ID}"
+            lambda row: (row[0], row[1], row[2]),
+            f"SELECT mch_billno, re_openid, total_amount FROM entry WHERE campaign = {_CAMPAIGN_ID}"
             " AND state NOT IN ('rejected', 'cancelled')"
             " AND (last_sent_at_s IS NULL OR last_sent_at_s >= :since_s)",
             {"campaign": campaign, "since_s": since_s},

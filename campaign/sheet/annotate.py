@@ -11,14 +11,15 @@ import unicodedata
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from campaign.sheet.cells import Cell, is_empty, text_of
-from campaign.sheet.columns import Columns, column_index, column_letters
+from campaign.sheet.columns import ANNOTATION, NUMBERED, Columns, column_index, column_letters
 from campaign.sheet.facts import DAMAGE
 from campaign.sheet.grid import Grid
 from campaign.sheet.reader import SheetList, open_grids, open_list
@@ -43,6 +44,9 @@ _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 #: What openpyxl raises for workbooks that others can read.
 _UNREADABLE: Final = (*DAMAGE, TypeError, AttributeError, AssertionError, SyntaxError)
 
+#: The numbers' header in a copy of values only: what was wrong with a row may not show in it (a line through
+#: the row, a comma that split a cell), and the row would be paid, so it must not be run.
+_UNNAMED: Final = f"{ANNOTATION}mch_billno"
 _AUTHOR: Final = "campaign"
 #: Parts our own comment from somebody else's in the same cell.
 _OURS: Final = "— campaign —\n"
@@ -101,22 +105,27 @@ def annotate(
         SheetRejected: the file cannot be read any more.
         OSError: ``out`` cannot be written.
     """
-    listing = open_list(source, options)
-    rows, width = _size(listing)
-    place = _Place(listing.grid.name, listing.columns, width)
-    if not _is_workbook(source):
-        return _plain(source, out, options, place, headings, marks)
-    if rows * width > CELLS_KEPT_MAX:
-        lacks = text(
-            "{file} is so large that its formats, formulas and pictures are not copied", file=source.name
-        )
-        return (lacks, *_plain(source, out, options, place, headings, marks))
-    book = _opened(source, keep_macros=out.suffix.lower() == ".xlsm")
+    place, rows = _find_place(open_list(source, options))
+    why = None
+    book = None
+    if rows * place.free > CELLS_KEPT_MAX:
+        why = text("{file} is too large to copy more than its values", file=source.name)
+    elif _is_workbook(source):
+        book = _opened(source, keep_macros=out.suffix.lower() == ".xlsm")
+        if book is None:
+            why = text("formats, formulas and pictures of {file} could not be copied", file=source.name)
     if book is None:
-        lacks = text("the formats, formulas and pictures of {file} could not be copied", file=source.name)
-        return (lacks, *_plain(source, out, options, place, headings, marks))
+        _write_plain(source, out, options, place, headings, marks)
+        said = text(
+            "{out} has the values of {file} in a plain workbook; it is for reading and cannot be run",
+            out=out.name,
+            file=source.name,
+        )
+        return (why, said) if why else (said,)
     _InPlace(book[place.sheet], place, headings).write(marks)
     book.save(out)
+    if book.vba_archive:
+        book.vba_archive.close()
     return tuple(_losses(source, out))
 
 
@@ -142,8 +151,8 @@ class _Place:
     free: int
 
 
-def _size(listing: SheetList) -> tuple[int, int]:
-    """Rows, and columns up to the last one of the operator's that holds anything."""
+def _find_place(listing: SheetList) -> tuple[_Place, int]:
+    """The place right of the operator's last column that holds anything, and how many rows there are."""
     ours = listing.columns.annotations
     last = max((at for at in listing.columns.headers if at not in ours), default=0)
     rows = listing.columns.row
@@ -154,7 +163,8 @@ def _size(listing: SheetList) -> tuple[int, int]:
                 last = at
                 break
     below = [area for area in listing.grid.merged if area[2] >= listing.columns.row]
-    return rows, max(last, *(area[3] for area in below), 0) + 1
+    free = max(last, *(area[3] for area in below), 0) + 1
+    return _Place(listing.grid.name, listing.columns, free), rows
 
 
 def _is_workbook(path: Path) -> bool:
@@ -174,6 +184,8 @@ def _lines(values: Sequence[str], headings: Sequence[Heading]) -> int:
 
 def _characters(words: str) -> int:
     """Width on the screen: a Chinese character is as wide as two letters."""
+    if words.isascii():
+        return len(words)
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in words)
 
 
@@ -204,6 +216,8 @@ class _InPlace:
     def __init__(self, sheet: Worksheet, place: _Place, headings: Sequence[Heading]) -> None:
         self._sheet, self._place, self._headings = sheet, place, headings
         self._pointed_at: set[str] = set()
+        #: By colour; making a style is most of the work.
+        self._styled: dict[str, Any] = {}
 
     def write(self, marks: Iterable[Mark]) -> None:
         """Remove what an earlier annotation left, then add columns, colours and comments."""
@@ -266,9 +280,13 @@ class _InPlace:
         cell: Any = self._sheet.cell(row, self._place.free + at + 1)
         cell.value = _clean(value)
         cell.data_type = "s"  # explicitly: openpyxl takes whatever begins with "=" for a formula
-        cell.number_format = "@"
-        cell.fill = _fill(colour)
-        cell.alignment = Alignment(vertical="top", wrap_text=True)
+        if colour in self._styled:
+            cell._style = copy(self._styled[colour]._style)
+        else:
+            cell.number_format = "@"
+            cell.fill = _fill(colour)
+            cell.alignment = Alignment(vertical="top", wrap_text=True)
+            self._styled[colour] = cell
         return cell  # type: ignore[no-any-return]
 
     def _point_at(self, name: str, words: str) -> None:
@@ -370,30 +388,28 @@ def _count(package: zipfile.ZipFile, part: str, mark: re.Pattern[bytes] | None =
 # A plain workbook
 
 
-def _plain(
+def _write_plain(
     source: Path,
     out: Path,
     options: ReadOptions,
     place: _Place,
     headings: Sequence[Heading],
     marks: Iterable[Mark],
-) -> tuple[Text, ...]:
+) -> None:
     """Every sheet with its values, row by row, so that memory stays small."""
     import xlsxwriter
 
+    for_reading = [replace(h, title=_UNNAMED) if h.title.startswith(NUMBERED) else h for h in headings]
     book = xlsxwriter.Workbook(
         str(out), {"constant_memory": True, "tmpdir": str(out.parent), "use_zip64": True}
     )
-    writer = _Plain(book, place, headings)
+    writer = _Plain(book, place, for_reading)
     names: set[str] = set()
     for grid in open_grids(source, options):
         name = _free_name(grid.name, names)
         names.add(name.casefold())
         writer.write(grid, name, iter(marks) if grid.name == place.sheet else iter(()))
     book.close()
-    return (
-        text("{file} is a plain workbook with the cells of {source}.", file=out.name, source=source.name),
-    )
 
 
 def _free_name(name: str, taken: set[str]) -> str:

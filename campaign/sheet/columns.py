@@ -36,7 +36,8 @@ TIE_FIELDS: Final = ("campaign", "row_key", "issue", "check")
 
 #: So begin the headers of the columns that we add to an operator's own workbook (`annotate`) …
 ANNOTATION: Final = "campaign · "
-#: … and so the one with the numbers. It ends with the campaign's name, so the copy may be run, too.
+#: … and so the one with the numbers. It ends with the campaign's name, so the copy may be run, too; one
+#: that lost more than its looks does not name it, and is refused.
 NUMBERED: Final = f"{ANNOTATION}mch_billno · "
 
 
@@ -166,6 +167,11 @@ class Columns:
             )
         if not self.fits:
             raise SheetRejected(self._missing(place), advice=_NAME_IT)
+        if self.annotations and not self.campaigns:
+            raise SheetRejected(
+                text("{place}: this is an annotated copy, made for reading and not for running", place=place),
+                advice=text("Correct the original sheet, or the fix sheet beside the copy, and use that."),
+            )
         present = [name for name in TIE_FIELDS if name in self.fields]
         if present and not self.tied:
             raise SheetRejected(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from campaign.domain.campaign import Campaign
@@ -15,6 +15,7 @@ from campaign.domain.packet import Sender
 from campaign.domain.plan import Clash, Conflicting, Draft, draft_plan
 from campaign.domain.state import State
 from campaign.errors import Conflict, KeyChanged, PlanConflict, SameListAgain
+from campaign.ledger.registry import Listed
 from campaign.ledger.store import Ledger
 from campaign.text import Text, text
 
@@ -133,6 +134,49 @@ def refuse_same_list(
             if common.rows:
                 found.append(common)
     return found
+
+
+def refuse_lost_list(
+    lost: Iterable[Listed],
+    *,
+    campaign: str,
+    sheet: SheetFacts,
+    also_pays: Collection[str],
+    now_s: float,
+) -> None:
+    """Compare a sheet with what is remembered of campaigns whose ledger is lost.
+
+    Their bill numbers hold only under the same name and with the same keys; under others WeChat Pay
+    knows none of them, and asking it first would help nobody.
+
+    Raises:
+        KeyChanged: this campaign's rows were told apart by another column.
+        SameListAgain: another campaign had this very file.
+    """
+    for listed in lost:
+        if listed.campaign == campaign:
+            if listed.key_column != sheet.key_column:
+                changed = Conflicting(
+                    clash=Clash.KEY_COLUMN, field="id", was=listed.key_column, now=sheet.key_column
+                )
+                raise _conflict(campaign, [changed])
+        elif (
+            listed.sheet_digest == sheet.digest
+            and listed.campaign not in also_pays
+            and now_s - listed.created_at_s < COMPARED_S
+        ):
+            raise SameListAgain(
+                text(
+                    "This very file was run as the campaign {campaign}, whose ledger is lost. Nothing was "
+                    "sent.",
+                    campaign=listed.campaign,
+                ),
+                advice=text(
+                    "Run it under that name: `campaign run SHEET --name {campaign}`. If these people are to "
+                    "be paid once more on purpose, add --also-pays {campaign}.",
+                    campaign=listed.campaign,
+                ),
+            )
 
 
 def _same_list(common: Overlap) -> SameListAgain:

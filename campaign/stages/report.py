@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from campaign import __version__
+from campaign.domain.campaign import Campaign
 from campaign.domain.summary import Summary
 from campaign.errors import UsageError
 from campaign.ledger.records import EventKind
@@ -21,6 +22,7 @@ from campaign.report.lines import Facts, Format, Say, line_of
 from campaign.report.seal import Digest, Seal
 from campaign.report.table import CsvReport, JsonReport
 from campaign.report.verify import Difference, first_difference, first_row_difference, read_seal
+from campaign.stages.standing import current_halt
 from campaign.text import text
 from campaign.wechat.answers import explain
 
@@ -61,7 +63,7 @@ def write_report(
             advice=text("`campaign status` lists the campaigns."),
         )
     facts = Facts(
-        campaign=campaign,
+        campaign=_as_it_stands(ledger, campaign),
         merchant=merchant,
         gateway=gateway,
         made_at_s=clock.now_s(),
@@ -128,7 +130,7 @@ def verify_report(
     news = [e for e in ledger.events(campaign=campaign.name) if e.seq > seal.event]
     moved = {e.mch_billno for e in news if e.mch_billno}
     facts = Facts(
-        campaign=campaign,
+        campaign=_as_it_stands(ledger, campaign),
         merchant=seal.merchant,
         gateway=seal.gateway,
         made_at_s=seal.made_at_s,
@@ -147,6 +149,11 @@ def verify_report(
         else:
             difference = first_difference(path, again)
     return Verified(seal, True, len(moved), other_version, difference)
+
+
+def _as_it_stands(ledger: Ledger, campaign: Campaign) -> Campaign:
+    """The campaign without a halt that is over: somebody cancelled, or a reconciliation finished it."""
+    return replace(campaign, halt=campaign.halt and current_halt(ledger, campaign))
 
 
 def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say) -> None:

@@ -130,10 +130,10 @@ class Shift:
             StorageError: the ledger could not be written. What was in flight is in doubt, as always.
         """
         desk = self.desk
-        self._held_by_doubt = False
         desk.ledger.end_repeats(self.campaign, now_s=desk.clock.now_s())
         while True:
             done = desk.crew.finished()
+            self._held_by_doubt = False  # what came back may have made room
             with desk.ledger.atomic():
                 self._book(done)
                 begun = self._begin()
@@ -210,7 +210,6 @@ class Shift:
                     reason=HaltReason.BALANCE if balance else HaltReason.MERCHANT_LIMIT,
                     err_code=answer.err_code,
                     until_s=None if balance else next_day_start_s(now_s),
-                    missing_fen=self._unpaid_fen(),
                 )
             )
         elif answer.reach is Reach.ABORT:
@@ -309,7 +308,7 @@ class Shift:
                     self._held_by_doubt = True
                     return False
                 case Cap.CAMPAIGN:
-                    self._stop(Halt(reason=HaltReason.CAMPAIGN_LIMIT, missing_fen=self._unpaid_fen()))
+                    self._stop(Halt(reason=HaltReason.CAMPAIGN_LIMIT))
                 case Cap.MERCHANT_DAY:
                     self._stop(Halt(reason=HaltReason.MERCHANT_LIMIT, until_s=next_day_start_s(now_s)))
         return True
@@ -365,6 +364,9 @@ class Shift:
 
     def _next_due_s(self) -> float | None:
         desk = self.desk
+        if self.halt:
+            # Only now that every answer is booked is it known how much is still to be paid.
+            self.halt = replace(self.halt, missing_fen=self._unpaid_fen())
         if self.halt or desk.stopped():
             return None
         now_s = desk.clock.now_s()

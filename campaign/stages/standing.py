@@ -51,16 +51,18 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
     return Standing(
         campaign=campaign,
         totals={state: totals[state] for state in State if totals.get(state, (0, 0))[0]},
-        halt=halt or _halt(ledger, campaign, totals),
+        halt=halt or current_halt(ledger, campaign),
         needs=tuple(needs),
     )
 
 
-def _halt(ledger: Ledger, campaign: Campaign, totals: dict[State, tuple[int, int]]) -> Halt | None:
+def current_halt(ledger: Ledger, campaign: Campaign) -> Halt | None:
     """Why the campaign is not finished: the recorded reason while it holds, or that rows wait."""
     if campaign.cancelled_at_s is not None:
-        return None
-    planned = totals.get(State.PLANNED, (0, 0))[0] - ledger.unlisted(campaign.name)[0]
+        # What was left in doubt is still asked about; nothing else is done.
+        due_s = ledger.next_due_s(campaign.name, planned=False, polls=False)
+        return None if due_s is None else Halt(reason=HaltReason.WAITING, until_s=due_s)
+    planned = ledger.totals(campaign.name)[State.PLANNED][0] - ledger.unlisted(campaign.name)[0]
     due_s = ledger.next_due_s(campaign.name, planned=True, polls=False)
     if not planned and due_s is None:
         return None

@@ -27,6 +27,22 @@ def test_what_was_not_sent_is_withdrawn(desk: HereDesk, gateway: Served, people:
     assert result.json["states"]["accepted"] == 2
 
 
+def test_what_is_in_doubt_keeps_a_cancelled_campaign_from_being_done(
+    desk: HereDesk, gateway: Served, people: Rows
+) -> None:
+    """It may have been paid, and is still asked about."""
+    desk.sheet(people)
+    gateway.set_faults({"processing": {"openids": [people[0][0]]}})
+    assert desk.run("run", "lantern.csv", "--yes", "--wait", "0").code == 5
+    result = desk.run("cancel", "lantern", "--yes", "--json")
+    assert result.code == 5, result
+    assert result.json["states"]["in_doubt"] == 1
+    assert result.json["halted"]["reason"] == "waiting"
+    told = desk.run("status", "lantern")
+    assert told.code == 5
+    assert "Done" not in told.out
+
+
 def test_without_a_terminal_it_needs_yes(desk: HereDesk, gateway: Served, people: Rows) -> None:
     half_sent(desk, gateway, people)
     result = desk.run("cancel", "lantern")

@@ -73,6 +73,26 @@ def test_openids_in_problems_are_masked(desk: HereDesk, people: Rows) -> None:
     assert full["problems"][0]["value"] == people[0][0]
 
 
+def test_an_openid_is_masked_in_whatever_column_it_stands(desk: HereDesk, people: Rows) -> None:
+    """As an id, as the key of one of our own sheets, or slipped into another column."""
+    who = people[0][0]
+    sheets = {
+        "ids.csv": ("id,openid,amount", [(who, who, "1.00"), (who, people[1][0], "1.00")]),
+        "amounts.csv": ("openid,amount", [(who, who)]),
+        "ours.csv": (
+            "openid,amount,campaign,row_key,issue,check",
+            [(people[1][0], "1.00", "ours", f"{who} #2", "1", "ALTERED0")],
+        ),
+    }
+    for name, (header, rows) in sheets.items():
+        desk.sheet(rows, name=name, header=header)
+        for arguments in ([], ["--json"]):
+            result = desk.run("check", name, *arguments)
+            assert result.code == 3
+            assert who not in result.said
+        assert who in desk.run("check", name, "--json", "--unmask").out
+
+
 def test_the_budget_is_a_problem_of_the_whole_sheet(desk: HereDesk, people: Rows) -> None:
     desk.sheet(people)
     desk.configure({"limits": {"campaign_yuan": "5.00"}})

@@ -35,6 +35,22 @@ def test_the_files_are_named_and_hold_every_row(desk: HereDesk, people: Rows) ->
     assert json.loads(files[".json"].read_text())["schema_version"] == 1
 
 
+def test_a_halt_that_is_over_is_not_reported(desk: HereDesk, gateway: Served, people: Rows) -> None:
+    """Nobody is to top up for a campaign that was cancelled since."""
+    desk.sheet(people)
+    gateway.set_faults({"notenough": 1})
+    desk.run("run", "lantern.csv", "--yes", "--wait", "0")
+
+    def page() -> str:
+        assert desk.run("report", "lantern", "--force").code == 0
+        return (desk.folder / "lantern-report.html").read_text()
+
+    assert "Not enough money" in page()
+    desk.run("cancel", "lantern", "--yes")
+    assert "Not enough money" not in page()
+    assert desk.run("verify", "lantern-report.html").code == 0
+
+
 def test_earlier_reports_are_not_written_over_unasked(desk: HereDesk, people: Rows) -> None:
     desk.sheet(people)
     desk.run("run", "lantern.csv", "--yes")

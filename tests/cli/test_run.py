@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,8 @@ from tests.acceptance.world import HereDesk, Served, differences, wait_for
 from tests.sheet.sheets import xlsx_file
 
 Rows = list[tuple[str, str]]
+#: Not the command of that name in it.
+run_module = import_module("campaign.cli.run")
 NEEDS_KEYS = {"row", "re_openid", "mch_billno", "state", "err_code", "reason", "advice"}
 
 
@@ -395,7 +399,159 @@ def test_a_list_copied_to_a_second_ledger_is_still_the_same_list(
     assert requests() == 0
 
 
+def test_one_name_in_two_ledgers_does_not_pay_the_same_people_under_other_keys(
+    make_desk: Callable[..., HereDesk], people: Rows, requests: Callable[[], int]
+) -> None:
+    """The same name gives the same numbers only as long as the same column gives the keys."""
+    first, second = make_desk("first"), make_desk("second")
+    for desk in (first, second):
+        desk.sheet(people)
+    assert first.run("run", "lantern.csv", "--yes").code == 0
+    assert requests() == 6
+    again = ("run", "lantern.csv", "--yes", "--new-ledger")
+    refused = second.run(*again, "--allow-repeats", "--json")
+    assert (refused.code, refused.json["error"]["kind"]) == (7, "SameListAgain")
+    assert requests() == 0
+    assert second.run(*again).code == 0, "under the same keys the numbers are the same"
+    assert requests() == 0
+
+
+def test_a_copy_that_is_planned_while_the_question_is_open_is_noticed(
+    desk: HereDesk,
+    gateway: Served,
+    people: Rows,
+    requests: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two people at two terminals, each asked whether to send, each with a copy of the list."""
+    for name in ("lantern.csv", "copy.csv"):
+        desk.sheet(people, name=name)
+    agreed = run_module._agreed
+
+    def slow_to_answer(*arguments: Any, **options: Any) -> bool:
+        monkeypatch.setattr(run_module, "_agreed", agreed)
+        assert desk.run("run", "copy.csv", "--yes").code == 0
+        return agreed(*arguments, **options)
+
+    monkeypatch.setattr(run_module, "_agreed", slow_to_answer)
+    refused = desk.run("run", "lantern.csv", "--yes")
+    assert refused.code == 7
+    assert "--also-pays copy" in refused.err
+    assert requests() == 6
+    assert paid(gateway, people) == [1] * 6
+    assert desk.campaign("lantern") is None
+
+
+@pytest.mark.parametrize(
+    "name, options, kind",
+    [
+        ("lantern.csv", ["--allow-repeats"], "KeyChanged"),
+        ("copy.csv", [], "SameListAgain"),
+    ],
+)
+def test_a_lost_ledgers_list_is_not_paid_again_under_another_name_or_by_other_keys(
+    desk: HereDesk,
+    people: Rows,
+    requests: Callable[[], int],
+    name: str,
+    options: list[str],
+    kind: str,
+) -> None:
+    """WeChat Pay knows nothing of the new numbers, so asking it first would not help."""
+    desk.sheet(people)
+    desk.run("run", "lantern.csv", "--yes")
+    assert requests() == 6
+    desk.lose_ledger()
+    desk.sheet(people, name=name)
+    for _ in range(2):
+        refused = desk.run("run", name, "--yes", "--json", *options)
+        assert (refused.code, refused.json["error"]["kind"]) == (7, kind)
+    assert requests() == 0
+    assert desk.run("run", "lantern.csv", "--yes").code == 0
+    assert requests() == 0
+
+
+def test_an_older_copy_of_a_ledger_is_noticed_in_another_place(
+    desk: HereDesk, make_desk: Callable[..., HereDesk], people: Rows, requests: Callable[[], int]
+) -> None:
+    desk.sheet(people)
+    desk.run("run", "lantern.csv", "--yes", "--limit", "2")
+    other = make_desk("other")
+    other.sheet(people)
+    shutil.copy(desk.ledger_file, other.ledger_file)
+    desk.run("run", "lantern.csv", "--yes")
+    assert requests() == 6
+    desk.lose_ledger()
+    result = other.run("run", "lantern.csv", "--yes")
+    assert result.code == 0, result
+    assert "older copy of itself" in result.err
+    assert requests() == 0
+
+
+def test_an_empty_file_is_no_ledger_that_would_hide_a_second_one(
+    make_desk: Callable[..., HereDesk], people: Rows, requests: Callable[[], int]
+) -> None:
+    first, second = make_desk("first"), make_desk("second")
+    for desk in (first, second):
+        desk.sheet(people)
+    first.run("run", "lantern.csv", "--yes")
+    assert requests() == 6
+    second.ledger_file.touch()
+    assert second.run("run", "lantern.csv", "--yes").code == 7
+    assert requests() == 0
+
+
+def test_nothing_is_sent_while_another_ledger_of_the_merchant_cannot_be_read(
+    make_desk: Callable[..., HereDesk], people: Rows, requests: Callable[[], int]
+) -> None:
+    """It may have paid this very list, and today's limits count what it sent."""
+    first, second = make_desk("first"), make_desk("second")
+    first.sheet(people)
+    second.sheet(people, name="copy.csv")
+    first.run("run", "lantern.csv", "--yes")
+    assert requests() == 6
+    with first.ledger_file.open("r+b") as file:
+        file.write(b"garbage!" * 4)
+    refused = second.run("run", "copy.csv", "--yes", "--new-ledger", "--json")
+    assert (refused.code, refused.json["error"]["kind"]) == (7, "LedgerRefused")
+    assert str(first.ledger_file) in refused.err
+    assert requests() == 0
+
+
+def test_a_conflict_that_sending_brings_about_is_not_told_as_if_nothing_was_sent(
+    desk: HereDesk, gateway: Served, people: Rows
+) -> None:
+    """Both rows of a person were refused, one was removed: fine, until the other one is paid."""
+    (who, amount), *_ = people
+    desk.sheet([(who, amount), (who, "2.00"), people[1]])
+    gateway.set_faults({"openid_error": {"openids": [who]}})
+    assert desk.run("run", "lantern.csv", "--yes", "--allow-repeats").code == 6
+    gateway.set_faults({})
+    desk.sheet([(who, "1.50"), people[1]])
+    result = desk.run("run", "lantern.csv", "--yes", "--allow-repeats", "--json")
+    assert (result.code, result.json["states"]) == (6, {"accepted": 2, "rejected": 1})
+    assert gateway.paid()[who] == 1
+
+
+def test_a_word_that_cannot_name_a_campaign_is_a_wrong_command_line(desk: HereDesk, people: Rows) -> None:
+    desk.sheet(people)
+    assert desk.run("run", "lantern.csv", "--yes", "--also-pays", "").code == 2
+
+
 # ------------------------------------------------------------------ not finished
+
+
+def test_a_pilot_of_a_campaign_that_was_stopped_does_not_call_the_rest_done(
+    desk: HereDesk, gateway: Served, people: Rows
+) -> None:
+    desk.sheet(people)
+    gateway.set_faults({"notenough": 1})
+    assert desk.run("run", "lantern.csv", "--yes", "--wait", "0").code == 5
+    gateway.set_faults({})
+    result = desk.run("run", "lantern.csv", "--yes", "--limit", "2")
+    assert paid(gateway, people) == [1, 1, 0, 0, 0, 0]
+    assert "Not sent: 4 planned rows" in result.out
+    assert "Done" not in result.out
 
 
 def test_an_empty_account_stops_the_run_and_the_same_command_goes_on(

@@ -55,6 +55,20 @@ def test_with_a_lost_ledger_it_asks_first_and_pays_nobody_twice(
     assert gateway.sends()[number] == 1
 
 
+def test_the_merchants_day_is_counted_in_its_other_ledgers_too(
+    make_desk: Callable[..., HereDesk], gateway: Served, person: Person
+) -> None:
+    first, second = make_desk("first"), make_desk("second")
+    for desk in (first, second):
+        desk.configure({"limits": {"merchant_day_yuan": "2.00"}})
+    assert send(first, person(1), "--yes").code == 0
+    held = send(
+        second, person(2), "--yes", "--new-ledger", "--wait", "0", "--json", reference=f"{person(2)}-b"
+    )
+    assert (held.code, held.json["halted"]["reason"]) == (5, "merchant_limit")
+    assert gateway.paid()[person(2)] == 0
+
+
 def test_the_texts_of_the_packet_come_before_those_of_the_settings(desk: HereDesk, person: Person) -> None:
     answer = send(desk, person(1), "--yes", "--json", "--wishing", "生日快乐", "--scene-id", "PRODUCT_4").json
     record = answer["record"]

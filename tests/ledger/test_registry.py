@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from campaign.domain.campaign import Campaign
 from campaign.errors import StorageError
-from campaign.ledger.registry import STATE_DIR_VARIABLE, Registry, Standing, pace_file
+from campaign.ledger.registry import STATE_DIR_VARIABLE, Listed, Registry, Standing, pace_file
 
 HEAD = (7, "00ff")
 
@@ -66,6 +67,19 @@ def test_how_far_a_ledger_had_come_is_remembered(registry: Registry, tmp_path: P
     assert registry.last_event(tmp_path / "link.db") == (9, "aa")
 
 
+def test_the_sheets_of_a_lost_ledger_are_remembered(registry: Registry, tmp_path: Path) -> None:
+    """Also when a new ledger, which does not know them, takes the lost one's place."""
+    first = ledger_at(tmp_path / "a.db")
+    campaign = Campaign(name="lantern", key_column="id", created_at_s=1.5, sheet_digest="ff")
+    registry.remember(first, HEAD, [campaign])
+    first.unlink()
+    registry.remember(first, (1, "bb"))
+    assert registry.lists(first) == [
+        Listed(campaign="lantern", key_column="id", sheet_digest="ff", created_at_s=1.5)
+    ]
+    assert registry.lists(tmp_path / "b.db") == []
+
+
 def test_merchants_and_gateways_are_kept_apart(tmp_path: Path) -> None:
     """Hostile names too: nothing leaves the folder, nothing is mixed up."""
     gateways = [
@@ -86,7 +100,16 @@ def test_merchants_and_gateways_are_kept_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[1]", b'"x"', b"\xff\xfe", b'{"a": 1, "b": {"seq": "x", "digest": 2}}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"a": 1, "b": {"seq": "x", "digest": 2}}',
+        b'{"b": {"seq": 1, "digest": "x", "campaigns": {"c": ["id"]}}}',
+    ],
 )
 def test_a_damaged_memory_costs_only_its_warnings(registry: Registry, tmp_path: Path, content: bytes) -> None:
     """And is whole again after the next ledger."""

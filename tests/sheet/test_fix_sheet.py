@@ -288,7 +288,7 @@ def test_without_ids_another_openid_in_the_fix_sheet_is_refused(
 
 
 def test_the_fix_sheet_first_leaves_the_original_its_key_column(office: Callable[..., Office]) -> None:
-    """The first run of a campaign may be that of a fix sheet, which says what kind of keys the original has."""
+    """The first run of a campaign may be that of a fix sheet; it tells what the original's keys are."""
     there = office("id")
     there.check()
     there.correct(there.fix, 2, 2, 2.22)

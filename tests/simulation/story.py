@@ -124,6 +124,10 @@ class Story:
         self.keys: str = rng.choice(["re_openid", "id", "id", ORDINAL_KEYS])
         self.openids = [f"oPerson{n:02d}" for n in range(rng.choice([3, 8, 20, 60]))]
         self.sheet: list[Row] = []
+        #: Rows that the operator took away, with their places.
+        self.removed: list[tuple[int, Row]] = []
+        #: Whether the program took the sheet for another list when it saw it last.
+        self.another_list = False
         rows = 40 if rng.random() < 0.04 else rng.randint(1, 12)
         while len(self.sheet) < rows and self._add_row():
             pass
@@ -271,6 +275,7 @@ class Story:
         except Crash as crash:
             self.say(f"    CRASH {crash}")
         except CampaignError as error:
+            self.another_list = isinstance(error, SameListAgain)
             # Each telling has a folder of its own.
             told = str(error).replace(str(self.machine.path.parent), "…")
             self.say(f"    {type(error).__name__}: {told}")
@@ -335,8 +340,18 @@ class Story:
 
     def _remove(self) -> None:
         if len(self.sheet) > 1:
-            row = self.sheet.pop(self.rng.randrange(len(self.sheet)))
+            place = self.rng.randrange(len(self.sheet))
+            row = self.sheet.pop(place)
+            self.removed.append((place, row))
             self.say(f"{self._time()} remove row {row.id}")
+
+    def _put_back(self) -> None:
+        """What the program advises about a sheet that lacks rows of a finished campaign."""
+        while self.removed:
+            place, row = self.removed.pop()
+            if all(row.openid != other.openid for other in self.sheet):
+                self.say(f"{self._time()} put row {row.id} back")
+                self.sheet.insert(min(place, len(self.sheet)), row)
 
     def _change_keys(self) -> None:
         """Ids that change under rows that were sent are caught by the ledger, so not when that is lost."""
@@ -405,7 +420,8 @@ class Story:
         for row in self.sheet:
             if row.bad and self._is_refused(row):
                 self.say(f"{self._time()} correct the openid of row {row.id}")
-                free = [o for o in self.openids if all(o != other.openid for other in self.sheet)]
+                taken = {other.openid for other in self.sheet} | {gone.openid for _, gone in self.removed}
+                free = [o for o in self.openids if o not in taken]
                 if free or self.keys == "id":
                     self._give(row, self.rng.choice(free or self.openids))
                 else:
@@ -606,6 +622,8 @@ class Story:
         machine.limits = replace(machine.limits, campaign_fen=10_000_000, in_doubt_fen=10_000_000)
         before, quiet = None, 0
         for turn in range(60):
+            if self.another_list:
+                self._put_back()
             self._fix_rows()
             self._run(reopen=True)
             machine.later(400.0 if turn < 1 else 1300.0 if turn < 2 else 26 * 3600.0)

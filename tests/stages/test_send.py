@@ -313,6 +313,16 @@ def test_no_more_money_is_in_doubt_than_allowed(machine: Machine) -> None:
     assert len(machine.paid()) >= 3
 
 
+def test_a_limit_of_money_in_doubt_that_made_room_again_halts_nothing(machine: Machine) -> None:
+    """Each packet waits for the one before it, and after the last one nothing waits any more."""
+    machine.limits = replace(machine.limits, in_doubt_fen=500)
+    standing = machine.run(orders("oA 4.00", "oB 4.00", "oC 4.00"))
+    assert machine.states() == "accepted accepted accepted"
+    assert standing.halt is None
+    with machine.look() as ledger:
+        assert ledger.campaign("lantern").halt is None
+
+
 def test_a_person_gets_no_more_packets_a_day_than_allowed(machine: Machine) -> None:
     sheet = orders("oA 1.00", "oA 2.00", "oA 3.00", keys=ORDINAL_KEYS)
     machine.limits = replace(machine.limits, person_day_packets=2)
