@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from campaign.domain.campaign import Campaign
 from campaign.domain.days import beijing_day
@@ -19,8 +21,9 @@ from campaign.ledger.registry import Listed
 from campaign.ledger.store import Ledger
 from campaign.text import Text, text
 
+_OPENID_LIKE: Final = re.compile(r"o[0-9A-Za-z_-]{20,}")
 #: So many conflicts are told one by one; the rest is counted.
-_TOLD: int = 10
+_TOLD: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,8 +277,8 @@ def _told(conflict: Conflicting) -> Text:
                 "(row {row} at the time); under {now} they would be paid again.",
                 where=where,
                 openid=mask_openid(order.re_openid if order else ""),
-                was=was,
-                now=now,
+                was=_shown_key(conflict.was),
+                now=_shown_key(conflict.now),
                 row=conflict.row,
             )
         case Clash.REORDERED:
@@ -303,6 +306,13 @@ def shown_fact(field: str, value: str) -> str:
     if field == "re_openid":
         return mask_openid(value)
     return repr(value)
+
+
+def _shown_key(row_key: str) -> str:
+    """A row key for people; many sheets have openids as keys."""
+    openid, blank, ordinal = row_key.partition(" #")
+    shown = mask_openid(openid) if _OPENID_LIKE.fullmatch(openid) else openid
+    return repr(f"{shown}{blank}{ordinal}")
 
 
 _ADVICE = {
