@@ -137,7 +137,7 @@ class PageReport:
     def _cards(self, summary: Summary) -> list[dict[str, Any]]:
         verdicts = summary.totals.verdicts
         cards = (
-            (text("planned"), summary.totals.planned, False),
+            (text("all"), summary.totals.planned, False),
             (text("paid"), summary.paid, False),
             (text("came back"), verdicts[Verdict.REFUNDED], False),
             (text("unknown"), verdicts[Verdict.UNKNOWN], bool(verdicts[Verdict.UNKNOWN].rows)),
@@ -153,8 +153,8 @@ class PageReport:
         ]
         need = {
             "label": self._say(text("need a person")),
-            "figure": f"{self._needs:,}",
-            "rows": self._say(text("rows")),
+            "figure": self._say(text("{rows} rows", rows=f"{self._needs:,}")),
+            "rows": "",
             "bad": self._needs > 0,
         }
         return [*made, need]
