@@ -349,7 +349,7 @@ class Story:
         """What the program advises about a sheet that lacks rows of a finished campaign."""
         while self.removed:
             place, row = self.removed.pop()
-            if all(row.openid != other.openid for other in self.sheet):
+            if all(row.openid != other.openid and row.id != other.id for other in self.sheet):
                 self.say(f"{self._time()} put row {row.id} back")
                 self.sheet.insert(min(place, len(self.sheet)), row)
 
