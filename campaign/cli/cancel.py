@@ -36,6 +36,8 @@ def cancel(session: Session, name: str, yes: bool) -> int:
             text("Withdraw everything of {campaign} that was not sent yet?", campaign=campaign)
         ):
             session.say(text("Nothing was changed."))
+            if session.json:
+                session.answer_json({"campaign": campaign, "declined": True})
             return 0
         with hold_campaign(settings.ledger_path(), campaign):
             withdrawn = ledger.cancel(campaign, clock.now_s())

@@ -134,6 +134,8 @@ def run(
         )
         if not _agreed(session, settings, ledger, reading, drafted, yes=yes):
             session.say(text("Nothing was sent and nothing was recorded."))
+            if session.json:
+                session.answer_json({"campaign": campaign, "declined": True})
             return 0
         title = settings.campaign.title
         with ledger.atomic():
