@@ -62,10 +62,14 @@ def current_halt(ledger: Ledger, campaign: Campaign) -> Halt | None:
         # What was left in doubt is still asked about; nothing else is done.
         due_s = ledger.next_due_s(campaign.name, planned=False, polls=False)
         return None if due_s is None else Halt(reason=HaltReason.WAITING, until_s=due_s)
-    planned = ledger.totals(campaign.name)[State.PLANNED][0] - ledger.unlisted(campaign.name)[0]
+    totals = ledger.totals(campaign.name)
+    planned = totals[State.PLANNED][0] - ledger.unlisted(campaign.name)[0]
     due_s = ledger.next_due_s(campaign.name, planned=True, polls=False)
-    if not planned and due_s is None:
+    stopped = campaign.halt is not None and campaign.halt.reason is not HaltReason.WAITING
+    # Even with every row tried, the next command repeats what an empty account or a limit held back.
+    held_back = stopped and totals[State.IN_DOUBT][0] + totals[State.PARKED][0] > 0
+    if not planned and due_s is None and not held_back:
         return None
-    if campaign.halt is not None and campaign.halt.reason is not HaltReason.WAITING:
+    if stopped:
         return campaign.halt
     return replace(campaign.halt or Halt(reason=HaltReason.WAITING), until_s=due_s)

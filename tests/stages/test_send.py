@@ -17,6 +17,7 @@ from campaign.domain.order import PacketOrder
 from campaign.domain.plan import ORDINAL_KEYS
 from campaign.domain.state import Evidence, State
 from campaign.errors import CampaignHeld, Conflict, SetupError, SheetRejected, StorageError
+from campaign.stages.standing import current_halt
 from tests.simulation.machine import DAY_S, Machine, corrected, order, orders
 from tests.simulation.parts import Crash
 
@@ -481,3 +482,16 @@ def _dies_at(step: str, count: int) -> Callable[[str], None]:
                 raise Crash(name)
 
     return point
+
+
+def test_an_empty_account_met_by_the_last_rows_is_still_a_stop(machine: Machine) -> None:
+    """Every row was tried, none is planned any more; and yet the same command is what finishes the work."""
+    machine.faults(notenough={})
+    found = machine.run(many(1))
+    assert found.halt is not None
+    assert found.halt.reason is HaltReason.BALANCE
+    with machine.look() as ledger:
+        assert current_halt(ledger, ledger.campaigns()[0]) is not None
+    machine.faults()
+    assert machine.run(many(1), wait_s=1000).halt is None
+    assert len(machine.paid()) == 1
