@@ -189,11 +189,11 @@ class RedPack:
     def _packet(self, params: Mapping[str, Any], reference: str) -> Packet:
         if strangers := sorted(set(params) - _KNOWN):
             raise UsageError(
-                text("Unknown parameters: {names}.", names=", ".join(map(str, strangers))),
-                advice=text("The parameters are {names}.", names=", ".join(sorted(_KNOWN))),
+                text("Unknown parameters: {names}.", names=tuple(strangers)),
+                advice=text("The parameters are {names}.", names=tuple(sorted(_KNOWN))),
             )
         if missing := [name for name in _REQUIRED if params.get(name) in (None, "")]:
-            raise UsageError(text("Missing parameters: {names}.", names=", ".join(missing)))
+            raise UsageError(text("Missing parameters: {names}.", names=tuple(missing)))
         account = params.get("official_account_id") or self._settings.merchant.wxappid
         if account != self._settings.merchant.wxappid:
             raise UsageError(

@@ -12,14 +12,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A template in ``str.format`` notation with its facts; a fact may itself be a Text."""
+    """A template in ``str.format`` notation with its facts; a fact may be a Text, or a list of facts."""
 
     template: str
     facts: Mapping[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """The English sentence, for logs and for us."""
-        return self.template.format(**self.facts) if self.facts else self.template
+        if not self.facts:
+            return self.template
+        return self.template.format(**{name: _plain(fact) for name, fact in self.facts.items()})
+
+
+def _plain(fact: object) -> object:
+    return ", ".join(str(_plain(part)) for part in fact) if isinstance(fact, tuple | list) else fact
 
 
 def text(template: str, /, **facts: object) -> Text:

@@ -136,7 +136,7 @@ def chosen_campaigns(ledger: Ledger | None, name: str | None) -> list[str]:
         return [wanted]
     raise UsageError(
         text("There is no campaign {name} in this ledger.", name=repr(name)),
-        advice=text("Known campaigns: {names}.", names=", ".join(known))
+        advice=text("Known campaigns: {names}.", names=tuple(known))
         if known
         else text("No campaign was run yet: `campaign run SHEET` runs one."),
     )
@@ -163,7 +163,7 @@ def campaign_name(reading: Reading, name: str | None, sheet: Path) -> str:
         raise UsageError(
             text(
                 "The rows of this sheet belong to the campaign {campaigns}.",
-                campaigns=", ".join(sorted(tied)),
+                campaigns=tuple(sorted(tied)),
             ),
             advice=text("Run it without --name, one campaign at a time."),
         )

@@ -166,7 +166,7 @@ def _refuse_other_campaign(reading: Reading, name: str) -> None:
         raise UsageError(
             text(
                 "The rows of this sheet belong to the campaign {campaigns}.",
-                campaigns=", ".join(sorted(said)),
+                campaigns=tuple(sorted(said)),
             ),
             advice=text("Name that campaign, or the sheet of this one."),
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Final
 
 import click
 
@@ -40,6 +42,9 @@ from campaign.stages.single import (
 from campaign.stages.standing import Standing
 from campaign.text import text
 
+#: Stands for standard input, as elsewhere.
+STDIN: Final = "-"
+
 
 @command(
     "send",
@@ -49,13 +54,20 @@ from campaign.text import text
     ),
     examples=(
         "campaign send --reference order-4711 --openid oXXXX --amount 8.88",
-        "campaign send --reference order-4711 --openid oXXXX --amount 8.88 --yes --json",
+        "campaign send --reference order-4711 --openid - --amount 8.88 --yes --json < openid.txt",
     ),
 )
 @option(
     "--reference", required=True, help=text("Your own number for this packet, never used for another one.")
 )
-@option("--openid", required=True, help=text("The recipient's openid under the official account."))
+@option(
+    "--openid",
+    required=True,
+    help=text(
+        "The recipient's openid under the official account; - reads it from standard input, out of sight of "
+        "this machine's other users."
+    ),
+)
 @option("--amount", required=True, metavar="YUAN", help=text("The amount in yuan, as 8.88."))
 @option("--wishing", default="", help=text("The greeting; this and the other texts: else from the settings."))
 @option("--send-name", default="", help=text("The sender's name."))
@@ -96,7 +108,7 @@ def send(
     settings = session.settings()
     packet = Packet(
         reference=reference,
-        re_openid=openid,
+        re_openid=openid_of(openid, yes=yes),
         amount=amount,
         wishing=wishing,
         send_name=send_name,
@@ -215,6 +227,22 @@ def pay(
         sent = ledger.sent_packet(mch_billno=number)
         assert sent is not None
         return packet_standing(ledger, sent.entry, halt=halt, now_s=clock.now_s()), sent
+
+
+def openid_of(said: str, *, yes: bool) -> str:
+    """What ``--openid`` says, or the line on standard input that it points to.
+
+    Raises:
+        UsageError: the answer to our question would have to come from there, too.
+    """
+    if said != STDIN:
+        return said
+    if not yes:
+        raise UsageError(
+            text("With --openid - there is nobody to ask, so nothing was sent."),
+            advice=text("Add --yes if the packet may be paid without a question."),
+        )
+    return sys.stdin.readline().strip()
 
 
 def read_options(settings: Settings) -> ReadOptions:

@@ -34,6 +34,9 @@ UMask=0077
 NoNewPrivileges=yes
 Nice=10
 """
+#: As a shell answers, for a program that is not there or cannot be run.
+_NO_PROGRAM: Final = 127
+_BROKEN: Final = 126
 _TIMER: Final = """\
 # Written by `campaign schedule install`, removed by `campaign schedule remove`.
 [Unit]
@@ -89,13 +92,15 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def run_program(arguments: Sequence[str], *, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a program of the system and wait for it; 127 where there is none."""
+    """Run a program of the system and wait for it; `_NO_PROGRAM` where there is none."""
     try:
         return subprocess.run(  # noqa: S603 - fixed programs, no shell
             arguments, input=stdin, capture_output=True, text=True, check=False, timeout=60
         )
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(arguments, _NO_PROGRAM, "", f"no {arguments[0]} on this machine")
     except (OSError, subprocess.TimeoutExpired) as error:
-        return subprocess.CompletedProcess(arguments, 127, "", str(error))
+        return subprocess.CompletedProcess(arguments, _BROKEN, "", str(error))
 
 
 class Timer(Protocol):
@@ -209,6 +214,8 @@ class Crontab:
 
     def _lines(self) -> list[str]:
         done = self._run(["crontab", "-l"])
+        if done.returncode == _NO_PROGRAM:
+            return []
         if done.returncode and not _no_crontab(done):
             # Whatever is in there is not ours to lose.
             raise _cron_refused(done)

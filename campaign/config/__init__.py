@@ -93,7 +93,7 @@ def find_settings(path: Path | None = None, *, beside: Path | None = None) -> Pa
     raise SetupError(
         text(
             "There is no settings file: looked for {files}.",
-            files=", ".join(dict.fromkeys(str((folder / FILE_NAME).absolute()) for folder in folders)),
+            files=tuple(dict.fromkeys(str((folder / FILE_NAME).absolute()) for folder in folders)),
         ),
         advice=text("Write a first one with `campaign init`, or name yours with --config."),
     )

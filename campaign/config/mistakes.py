@@ -78,9 +78,7 @@ def unknown(table: str, key: str) -> Text:
     nearest = difflib.get_close_matches(key or table, known, n=1)
     if nearest:
         return text("is not a setting; perhaps {nearest} is meant", nearest=nearest[0])
-    if not known:
-        return text("is not a setting; this table has none yet")
-    return text("is not a setting; there are: {known}", known=", ".join(known))
+    return text("is not a setting; there are: {known}", known=tuple(known))
 
 
 def line_of(source: str, table: str, key: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import pytest
@@ -82,6 +83,16 @@ def test_without_a_terminal_somebody_has_to_say_yes_ahead(
     refused = send(desk, person(1))
     assert (refused.code, "--yes" in refused.err) == (2, True)
     assert not desk.ledger_file.exists()
+
+
+def test_an_openid_can_come_from_standard_input_where_no_process_list_shows_it(
+    desk: HereDesk, gateway: Served, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{person(1)}\n"))
+    refused = send(desk, "-")
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert send(desk, "-", "--yes").code == 0
+    assert gateway.paid()[person(1)] == 1
 
 
 @pytest.mark.parametrize("answer, sent", [("y", 1), ("n", 0), ("", 0)])

@@ -222,6 +222,15 @@ def test_a_machine_without_a_crontab_for_us_is_recognised(stderr, usable):
     assert Crontab(programs, now=SUMMER).usable() is usable
 
 
+def test_a_machine_without_cron_shows_nothing_and_installs_nothing():
+    crontab = Crontab(lambda words, stdin="": subprocess.CompletedProcess(words, 127, "", f"no {words[0]}"))
+    assert not crontab.usable()
+    assert crontab.installed(job().name) == ""
+    crontab.remove(job().name)
+    with pytest.raises(StorageError, match="no crontab"):
+        crontab.install(job())
+
+
 def test_nothing_of_the_environment_goes_along_but_where_the_memory_is():
     environ = {"XDG_STATE_HOME": "/s", "CAMPAIGN_STATE_DIR": "", "WECHATPAY_API_KEY": "secret", "HOME": "/h"}
     assert memory_variables(environ) == {"XDG_STATE_HOME": "/s"}
