@@ -43,6 +43,8 @@ class Halt:
     until_s: float | None = None
     #: What is still to be paid, in fen: how much to top up.
     missing_fen: int = 0
+    #: The campaign was cancelled: what was sent before is asked about, and nothing else is done.
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from campaign.domain.campaign import Halt, HaltReason
 from campaign.domain.days import DAY_S, beijing_text
 from campaign.domain.decision import REPEAT_WINDOW_S
 from campaign.domain.entry import Entry, Flag, Todo
+from campaign.domain.mask import mask_openid
 from campaign.domain.money import yuan_grouped
 from campaign.domain.state import Evidence, State
 from campaign.text import Text, text
@@ -191,6 +192,11 @@ def needs_person(entry: Entry, *, now_s: float, explain: Explain) -> Need | None
 def halt_advice(halt: Halt, explain: Explain) -> Text:
     """Why sending stopped, who acts, and the next step."""
     match halt.reason:
+        case HaltReason.WAITING if halt.cancelled:
+            return text(
+                "What was sent before the campaign was cancelled is only asked about: run `campaign "
+                "reconcile`."
+            )
         case HaltReason.WAITING if halt.until_s is not None:
             return text(
                 "Rows wait for their time: run the same command again after {time} (Beijing).",
@@ -382,8 +388,10 @@ def _overdue(entry: Entry, since_s: float, *, now_s: float) -> Need:
 
 
 def _because(sentence: Text, entry: Entry) -> Text:
-    """Add WeChat Pay's own words, for people only (R0.7)."""
+    """Add WeChat Pay's own words, for people only (R0.7); whom they name stays masked."""
     words = entry.reason or entry.err_code
+    if entry.re_openid:
+        words = words.replace(entry.re_openid, mask_openid(entry.re_openid))
     return text("{sentence}: {words}", sentence=sentence, words=words) if words else sentence
 
 

@@ -61,7 +61,7 @@ def current_halt(ledger: Ledger, campaign: Campaign) -> Halt | None:
     if campaign.cancelled_at_s is not None:
         # What was left in doubt is still asked about; nothing else is done.
         due_s = ledger.next_due_s(campaign.name, planned=False, polls=False)
-        return None if due_s is None else Halt(reason=HaltReason.WAITING, until_s=due_s)
+        return None if due_s is None else Halt(reason=HaltReason.WAITING, until_s=due_s, cancelled=True)
     totals = ledger.totals(campaign.name)
     planned = totals[State.PLANNED][0] - ledger.unlisted(campaign.name)[0]
     due_s = ledger.next_due_s(campaign.name, planned=True, polls=False)

@@ -86,6 +86,13 @@ def need(state, *, now_s=NOW, **facts):
     return needs_person(entry(state, **facts), now_s=now_s, explain=explain)
 
 
+def test_wechat_pays_own_words_do_not_give_an_openid_away():
+    openid = entry(State.PARKED).re_openid
+    found = need(State.PARKED, reason=f"{openid} is at risk")
+    assert openid not in str(found.reason)
+    assert "is at risk" in str(found.reason)
+
+
 @pytest.mark.parametrize(
     "state, facts",
     [
@@ -171,6 +178,12 @@ def test_every_halt_says_what_to_do(reason, code, until_s):
     assert sentence.endswith(".")
     assert "None" not in sentence
     assert any(word in sentence for word in ("run", "Next step", "engineer"))
+
+
+def test_a_cancelled_campaign_is_not_to_be_run_again():
+    sentence = str(halt_advice(Halt(reason=HaltReason.WAITING, until_s=NOW, cancelled=True), explain))
+    assert "campaign reconcile" in sentence
+    assert "same command" not in sentence
 
 
 def test_the_empty_balance_names_account_and_amount():
