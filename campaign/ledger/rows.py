@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from campaign.domain.answer import Outcome, Reach
 from campaign.domain.campaign import Campaign, Halt, HaltReason
+from campaign.domain.decision import REPEAT_GAP_S
 from campaign.domain.entry import Entry, Flag, Tally, Todo
 from campaign.domain.plan import Known, canonical_json
 from campaign.domain.state import Evidence, State
@@ -35,6 +36,13 @@ CAMPAIGN_COLUMNS: Final = (
     "name, title, key_column, created_at_s, cancelled_at_s, ask_first, sheet_file, sheet_digest,"
     " own_headers, halt"
 )
+#: The campaign named by the parameter ``campaign``.
+CAMPAIGN_ID: Final = "(SELECT id FROM campaign WHERE name = :campaign)"
+#: From when on a number may be sent again at all.
+GAP_OVER: Final = f"COALESCE(last_sent_at_s + {REPEAT_GAP_S}, 0)"
+#: Flags that a later answer does not take away.
+_STICKY: Final = f"'{Flag.MISMATCH}', '{Flag.OTHER_ID}', '{Flag.CONTRADICTION}'"
+FLAG_KEPT: Final = f"flag = CASE WHEN flag IN ({_STICKY}) THEN flag ELSE :flag END"
 
 #: Parameters that differ from row to row; the wording has "" in their place, in this (alphabetical) order.
 _OWN_PARAMETERS: Final = ("mch_billno", "nonce_str", "re_openid", "total_amount")

@@ -38,7 +38,10 @@ DRAFT = "campaign/domain/plan.py"
 BILLNO = "campaign/domain/billno.py"
 PACKET = "campaign/domain/packet.py"
 BREAKER = "campaign/domain/breaker.py"
-STORE = "campaign/ledger/store.py"
+BOOK = "campaign/ledger/database.py"
+CHAIN = "campaign/ledger/chain.py"
+SENDS = "campaign/ledger/sends.py"
+OUTCOMES = "campaign/ledger/outcomes.py"
 SHIFT = "campaign/stages/shift.py"
 SEND = "campaign/stages/send.py"
 RECONCILE = "campaign/stages/reconcile.py"
@@ -247,84 +250,84 @@ MUTANTS = (
     ),
     # The ledger
     Mutant(
-        STORE,
+        SENDS,
         "    WHERE mch_billno = :mch_billno AND state = :state AND attempts = :attempts\n        AND re_openid",
         "    WHERE mch_billno = :mch_billno\n        AND re_openid",
         "begin without its guard",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        OUTCOMES,
         "    WHERE seq = :entry AND state = 'in_doubt' AND attempts = :n\n",
         "    WHERE seq = :entry AND state = 'in_doubt' AND :n\n",
         "the answer's guard lacks the attempt number",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        OUTCOMES,
         "    WHERE seq = :entry AND state = :before AND attempts = :attempts\n        AND (last_sent_at_s",
         "    WHERE seq = :entry AND :before <> '' AND :attempts >= 0\n        AND (last_sent_at_s",
         "a question's answer applies to whatever the entry has become",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        OUTCOMES,
         "        AND (last_sent_at_s IS NULL OR last_sent_at_s <= :asked_at_s)\n",
         "",
         "a question from before the attempt settles it",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        SENDS,
         "        AND (first_sent_at_s IS NULL OR :now_s - first_sent_at_s < {REPEAT_WINDOW_S})\n        AND (last",
         "        AND (last",
         "the ledger lets a repeat after 72 h through",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        SENDS,
         "        AND (last_sent_at_s IS NULL OR last_sent_at_s + {REPEAT_GAP_S} <= :now_s)\n",
         "",
         "the ledger lets two attempts follow each other at once",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        SENDS,
         "        AND (owner IS NULL OR owner = :owner OR lease_until_s <= :now_s)\n",
         "",
         "two processes send the same entry",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        SENDS,
         "        AND EXISTS (SELECT 1 FROM campaign WHERE id = entry.campaign AND cancelled_at_s IS NULL)\n",
         "",
         "a cancelled campaign sends",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        SENDS,
         "                        held.append((entry, cap))\n                        if cap is Cap.PERSON_DAY:",
         "                        cap = None\n                    if cap:\n                        if cap is Cap.PERSON_DAY:",
         "budgets are looked at and ignored",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        OUTCOMES,
         '            "held": counted.held,',
         '            "held": 0,',
         "an order that may be held is not remembered",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        BOOK,
         '                    self._db.execute("ROLLBACK")\n                raise\n            finally:',
         '                    self._db.execute("COMMIT")\n                raise\n            finally:',
         "a failed change is kept by half",
         LEDGER,
     ),
     Mutant(
-        STORE,
+        CHAIN,
         "        if not seq:\n            return True\n",
         "",
         "a first run that was killed looks like an old copy",

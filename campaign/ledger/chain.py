@@ -1,0 +1,151 @@
+"""The event chain: every change appends what it did, each event sealed with the one before it."""
+# ruff: noqa: S608 - statements are put together from the ledger's own constants, never from values.
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from campaign.domain.state import State
+from campaign.ledger.database import Database
+from campaign.ledger.records import Event, EventKind
+from campaign.ledger.rows import CAMPAIGN_ID, Row, detail_json, event_digest
+
+_CHUNK: Final = 1000
+
+_LAST_EVENT: Final = "seq = (SELECT MAX(seq) FROM event)"
+
+_EVENTS: Final = """
+    SELECT event.seq, event.digest, COALESCE(campaign.name, ''), COALESCE(entry.mch_billno, ''), event.at_s,
+        event.kind, event.before, event.after, event.detail
+    FROM event LEFT JOIN campaign ON campaign.id = event.campaign LEFT JOIN entry ON entry.seq = event.entry
+"""
+
+
+class Chain(Database):
+    """Events, appended in the transaction that makes the change."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
+        super().__init__(connection, path)
+        # Events of the running transaction that are not written yet, and the chain's last digest.
+        self._events: list[tuple[Any, ...]] = []
+        self._chain: bytes | None = None
+
+    def events(self, campaign: str | None = None, mch_billno: str | None = None) -> Iterator[Event]:
+        """What happened, oldest first: to everything, to one campaign, or to one number."""
+        where = []
+        if campaign is not None:
+            where.append(f"event.campaign = {CAMPAIGN_ID}")
+        if mch_billno is not None:
+            where.append("event.entry = (SELECT seq FROM entry WHERE mch_billno = :mch_billno)")
+        sql = _EVENTS + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY event.seq"
+        return self._each(_event_of, sql, {"campaign": campaign, "mch_billno": mch_billno})
+
+    def head(self) -> tuple[int, str]:
+        """Number and digest of the last event: tells one state of a ledger from an older copy of it."""
+        row = self._one(f"SELECT seq, digest FROM event WHERE {_LAST_EVENT}")
+        return (row[0], row[1].hex()) if row else (0, "")
+
+    def last_event(self, campaign: str) -> int:
+        """The number of the campaign's last event: a report made since then says all there is to say."""
+        sql = f"SELECT seq FROM event WHERE campaign = {CAMPAIGN_ID} ORDER BY seq DESC LIMIT 1"
+        row = self._one(sql, {"campaign": campaign})
+        return int(row[0]) if row else 0
+
+    def has_event(self, seq: int, digest: str) -> bool:
+        """Whether that event is part of this ledger's history; number 0 is the beginning of every history."""
+        if not seq:
+            return True
+        row = self._one("SELECT digest FROM event WHERE seq = ?", (seq,))
+        return row is not None and row[0].hex() == digest
+
+    def broken_events(self) -> Iterator[int]:
+        """The events that were altered, or in front of which one is missing. None, if all is well."""
+        before = b""
+        for row in self._rows(_EVENTS + " ORDER BY event.seq"):
+            seq, digest, *parts = row
+            if event_digest(before, *parts) != digest:
+                yield seq
+            before = digest
+
+    def unexplained(self) -> Iterator[str]:
+        """The numbers whose state is not the one that their last event led to. None, if all is well."""
+        sql = """
+            SELECT mch_billno FROM entry WHERE state IS NOT (
+                SELECT after FROM event WHERE event.entry = entry.seq AND after IS NOT NULL
+                ORDER BY event.seq DESC LIMIT 1)
+            ORDER BY seq
+        """
+        for row in self._rows(sql):
+            yield row[0]
+
+    def _append(
+        self,
+        campaign: str,
+        seq: int | None,
+        mch_billno: str,
+        at_s: float,
+        kind: EventKind,
+        before: State | None,
+        after: State | None,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        """Append an entry's event to the running transaction."""
+        assert self._depth, "an event belongs to the transaction that makes the change"
+        facts = detail_json(detail or {})
+        self._link(campaign, seq, mch_billno, float(at_s), kind, before, after, facts)
+
+    def _note(
+        self, campaign: str, at_s: float, kind: EventKind, detail: Mapping[str, object] | None = None
+    ) -> None:
+        """Append a campaign's event to the running transaction."""
+        self._link(campaign, None, "", float(at_s), kind, None, None, detail_json(detail or {}))
+
+    def _link(
+        self,
+        campaign: str,
+        seq: int | None,
+        mch_billno: str,
+        at_s: float,
+        kind: EventKind,
+        before: State | None,
+        after: State | None,
+        facts: str,
+    ) -> None:
+        if self._chain is None:
+            row = self._one(f"SELECT digest FROM event WHERE {_LAST_EVENT}")
+            self._chain = row[0] if row else b""
+        self._chain = event_digest(self._chain, campaign, mch_billno, at_s, kind, before, after, facts)
+        self._events.append((campaign, seq, at_s, kind, before, after, facts, self._chain))
+        if len(self._events) >= _CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._events:
+            return
+        self._db.executemany(
+            "INSERT INTO event (campaign, entry, at_s, kind, before, after, detail, digest)"
+            " VALUES ((SELECT id FROM campaign WHERE name = ?), ?, ?, ?, ?, ?, ?, ?)",
+            self._events,
+        )
+        self._events.clear()
+
+    def _forget(self) -> None:
+        self._events.clear()
+        self._chain = None
+
+
+def _event_of(row: Row) -> Event:
+    return Event(
+        seq=row[0],
+        campaign=row[2],
+        mch_billno=row[3],
+        at_s=row[4],
+        kind=EventKind(row[5]),
+        before=None if row[6] is None else State(row[6]),
+        after=None if row[7] is None else State(row[7]),
+        detail=json.loads(row[8]),
+    )
