@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from campaign.domain.answer import Outcome, Reach, SendAnswer
 from campaign.domain.state import Evidence, State
@@ -120,3 +120,15 @@ class Entry:
     def attempt(self) -> int:
         """The number of the last attempt; 0 when there was none."""
         return self.tally.attempts
+
+
+class Claim(NamedTuple):
+    """What has to be known of an entry in order to claim it for a request; a fraction of reading it whole."""
+
+    mch_billno: str
+    campaign: str
+    re_openid: str
+    #: Fen.
+    total_amount: int
+    state: State
+    attempt: int

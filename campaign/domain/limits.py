@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from campaign.domain.entry import Entry
+from campaign.domain.entry import Claim, Entry
 from campaign.domain.state import COMMITTED, State
 
 
@@ -65,7 +65,7 @@ class Allowance:
         self._used = used
         self._days = days
 
-    def forbids(self, entry: Entry, *, counted_days: frozenset[date] = frozenset()) -> Cap | None:
+    def forbids(self, entry: Entry | Claim, *, counted_days: frozenset[date] = frozenset()) -> Cap | None:
         """The first cap that one more request for this entry would break; None when it may leave.
 
         Args:
@@ -87,7 +87,7 @@ class Allowance:
                 return Cap.PERSON_DAY
         return None
 
-    def spend(self, entry: Entry, *, counted_days: frozenset[date] = frozenset()) -> None:
+    def spend(self, entry: Entry | Claim, *, counted_days: frozenset[date] = frozenset()) -> None:
         """Count a request that `forbids` allowed."""
         used, fen = self._used, entry.total_amount
         if entry.state not in COMMITTED:

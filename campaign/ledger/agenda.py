@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from campaign.domain.decision import REPEAT_GAP_S, REPEAT_WINDOW_S
-from campaign.domain.entry import Entry, Flag, Todo
+from campaign.domain.entry import Claim, Entry, Flag, Todo
 from campaign.domain.state import OPEN, State
 from campaign.ledger.campaigns import Campaigns
 from campaign.ledger.records import EventKind
@@ -24,6 +24,19 @@ class Agenda(Campaigns):
             ORDER BY not_before_s, seq LIMIT :limit
         """
         return list(self._each(entry_of, sql, {"campaign": campaign, "now_s": now_s, "limit": limit}))
+
+    def candidates(self, campaign: str, *, now_s: float, limit: int) -> list[Claim]:
+        """What `sendable` returns, as far as claiming it needs it."""
+        sql = f"""
+            SELECT mch_billno, re_openid, total_amount, attempts FROM entry
+            WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
+            ORDER BY not_before_s, seq LIMIT :limit
+        """
+        rows = self._all(sql, {"campaign": campaign, "now_s": now_s, "limit": limit})
+        return [
+            Claim(mch_billno, campaign, re_openid, total_amount, State.PLANNED, attempt)
+            for mch_billno, re_openid, total_amount, attempt in rows
+        ]
 
     def due(
         self,

@@ -84,6 +84,10 @@ class Database:
             raise StaleEntry(values.get("mch_billno") or values.get("entry"))
         return rows[0]
 
+    def _moved(self, sql: str, values: Mapping[str, object]) -> bool:
+        """Carry out a change inside a transaction that expects one row in one state; whether it was there."""
+        return self._db.execute(sql, values).rowcount == 1
+
     def _value(self, sql: str, values: Sequence[object] = ()) -> int:
         row = self._one(sql, values)
         assert row is not None

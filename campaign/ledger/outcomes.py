@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from campaign.domain.answer import Outcome
@@ -11,10 +13,9 @@ from campaign.domain.days import DAY_S
 from campaign.domain.decision import REPEAT_GAP_S, Step
 from campaign.domain.entry import Entry, Tally, Todo
 from campaign.domain.state import SETTLED, State, may_move
-from campaign.ledger.database import StaleEntry
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind, QueryResult, SendResult
-from campaign.ledger.rows import FLAG_KEPT, packed
+from campaign.ledger.rows import FLAG_KEPT, answered_json, detail_json, packed
 
 _ACCEPTED_AT_S: Final = (
     "CASE :state WHEN 'accepted' THEN COALESCE(accepted_at_s, :now_s) ELSE accepted_at_s END"
@@ -24,10 +25,10 @@ _ACCEPTED_AT_S: Final = (
 _END_ATTEMPT: Final = """
     UPDATE attempt SET ended_at_s = :now_s, outcome = :outcome, err_code = :err_code,
         err_code_des = :err_code_des, raw = :raw
-    WHERE entry = (SELECT seq FROM entry WHERE mch_billno = :mch_billno) AND n = :n AND ended_at_s IS NULL
-    RETURNING entry
+    WHERE entry = :entry AND n = :n AND ended_at_s IS NULL
 """
 
+# One statement for all answers that say the same, as most do.
 _END_SEND: Final = f"""
     UPDATE entry SET
         state = :state, evidence = :evidence, refused = refused + :refused, not_sent = not_sent + :not_sent,
@@ -37,10 +38,11 @@ _END_SEND: Final = f"""
         first_sent_at_s = CASE :state WHEN 'planned' THEN NULL ELSE first_sent_at_s END,
         not_found_at_s = :not_found_at_s, sending_since_s = :sending_since_s,
         accepted_at_s = {_ACCEPTED_AT_S},
-        send_listid = CASE :send_listid WHEN '' THEN send_listid ELSE :send_listid END,
+        send_listid = CASE answered.value WHEN '' THEN send_listid ELSE answered.value END,
         owner = NULL, lease_until_s = NULL, {FLAG_KEPT}
-    WHERE seq = :entry AND state = 'in_doubt' AND attempts = :n
-    RETURNING seq
+    FROM json_each(:answered) AS answered
+    WHERE seq = CAST(answered.key AS INTEGER) AND state = 'in_doubt' AND attempts = :n
+    RETURNING mch_billno
 """
 
 # Not opened, not refused: what an earlier refusal said no longer explains anything.
@@ -63,7 +65,6 @@ _END_QUERY: Final = f"""
         refund_amount = COALESCE(:refund_amount, refund_amount), {FLAG_KEPT}
     WHERE seq = :entry AND state = :before AND attempts = :attempts
         AND (last_sent_at_s IS NULL OR last_sent_at_s <= :asked_at_s)
-    RETURNING seq
 """
 
 
@@ -77,79 +78,91 @@ class Outcomes(Reading):
         otherwise it is kept as evidence and changes nothing.
         """
         with self.atomic():
+            seqs = self._seqs(result.entry.mch_billno for result in results)
+            alike: dict[tuple[object, ...], list[SendResult]] = defaultdict(list)
             for result in results:
-                self._end_send(result, now_s)
+                if self._end_attempt(seqs[result.entry.mch_billno], result, now_s):
+                    alike[_what_it_says(result)].append(result)
+            moved: dict[tuple[str, int], State] = {}
+            for group in alike.values():
+                moved |= self._end_alike(group, seqs, now_s)
+            for result in results:
+                number, attempt = result.entry.mch_billno, result.entry.attempt
+                self._note_answer(seqs[number], result, moved.pop((number, attempt), None), now_s)
 
-    def _end_send(self, result: SendResult, now_s: float) -> None:
-        entry, answer = result.entry, result.answer
+    def _end_attempt(self, seq: int, result: SendResult, now_s: float) -> bool:
+        answer = result.answer
+        return self._moved(
+            _END_ATTEMPT,
+            {
+                "entry": seq,
+                "n": result.entry.attempt,
+                "now_s": now_s,
+                "outcome": answer.outcome,
+                "err_code": answer.err_code,
+                "err_code_des": answer.err_code_des,
+                "raw": packed(answer.raw),
+            },
+        )
+
+    def _end_alike(
+        self, results: Sequence[SendResult], seqs: Mapping[str, int], now_s: float
+    ) -> dict[tuple[str, int], State]:
+        """Apply answers that say the same; returns the numbers and attempts that moved, and where to."""
+        first, answer = results[0].entry, results[0].answer
+        step = self._allowed(first.campaign, results[0].step, now_s)
+        counted = Tally().with_answer(answer)
         values = {
-            "mch_billno": entry.mch_billno,
-            "n": entry.attempt,
+            "answered": json.dumps({seqs[r.entry.mch_billno]: r.answer.send_listid for r in results}),
+            "n": first.attempt,
             "now_s": now_s,
             "outcome": answer.outcome,
             "reach": answer.reach,
             "err_code": "" if answer.outcome is Outcome.ACCEPTED else answer.err_code,
             "err_code_des": "" if answer.outcome is Outcome.ACCEPTED else answer.err_code_des,
-            "send_listid": answer.send_listid,
-        }
-        detail = {"attempt": entry.attempt, "outcome": answer.outcome, "err_code": answer.err_code}
-        step = self._allowed(entry.campaign, result.step, now_s)
-        counted = Tally().with_answer(answer)
-        before = {
             "refused": counted.refused,
             "not_sent": counted.not_sent,
             "held": counted.held,
             **_step_values(State.IN_DOUBT, step),
         }
-        try:
-            attempt = {"err_code": answer.err_code, "err_code_des": answer.err_code_des}
-            seq = self._guarded(_END_ATTEMPT, values | attempt | {"raw": packed(answer.raw)})[0]
-            self._guarded(_END_SEND, values | before | {"entry": seq})
-        except StaleEntry:
-            self._append(
-                entry.campaign,
-                self._seq(entry.mch_billno),
-                entry.mch_billno,
-                now_s,
-                EventKind.ANSWERED_LATE,
-                None,
-                None,
-                detail,
-            )
-            return
-        if step.state is State.PLANNED:
-            assert entry.tally.attempts == entry.tally.not_sent + counted.not_sent
+        return {(row[0], first.attempt): step.state for row in self._all(_END_SEND, values)}
+
+    def _note_answer(self, seq: int, result: SendResult, after: State | None, now_s: float) -> None:
+        """``after``: where the answer moved its entry; None if it came too late to move it."""
+        entry, answer = result.entry, result.answer
+        if after is State.PLANNED:
+            assert answer.outcome is Outcome.NOT_SENT
+            assert entry.tally.not_sent == entry.attempt - 1
             self._uncount_days(seq)
         self._append(
             entry.campaign,
             seq,
             entry.mch_billno,
             now_s,
-            EventKind.ANSWERED,
-            State.IN_DOUBT,
-            step.state,
-            detail,
+            EventKind.ANSWERED if after else EventKind.ANSWERED_LATE,
+            State.IN_DOUBT if after else None,
+            after,
+            answered_json(entry.attempt, answer.outcome, answer.err_code),
         )
 
     def end_query(self, result: QueryResult, now_s: float) -> Entry | None:
         """Record one answer; see `end_queries`. Returns the entry as it is now, None if nothing changed."""
         return next(iter(self.end_queries([result], now_s)), None)
 
-    def end_queries(self, results: Iterable[QueryResult], now_s: float) -> list[Entry]:
+    def end_queries(self, results: Sequence[QueryResult], now_s: float) -> list[Entry]:
         """Record what the questions brought; returns the entries that were changed, as they are now.
 
         An answer applies only if no attempt began after the question was sent and the entry is still in
         the state that was asked about; otherwise it is kept as evidence and changes nothing.
         """
         with self.atomic():
-            changed = [seq for result in results if (seq := self._end_query(result, now_s))]
-            return list(self._entries(changed))
+            seqs = self._seqs(result.entry.mch_billno for result in results)
+            answered = ((seqs[result.entry.mch_billno], result) for result in results)
+            return list(self._entries([seq for seq, r in answered if self._end_query(seq, r, now_s)]))
 
-    def _end_query(self, result: QueryResult, now_s: float) -> int | None:
-        """The entry's place in the ledger if the answer changed it."""
+    def _end_query(self, seq: int, result: QueryResult, now_s: float) -> bool:
+        """Whether the answer changed the entry."""
         entry, answer = result.entry, result.answer
-        seq = self._seq(entry.mch_billno)
-        assert seq is not None
         self._db.execute(
             "INSERT INTO question (entry, asked_at_s, answered_at_s, status, err_code, err_code_des, raw)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -163,9 +176,9 @@ class Outcomes(Reading):
                 packed(answer.raw),
             ),
         )
-        detail = {"status": answer.status or "", "err_code": answer.err_code}
+        facts = detail_json({"status": answer.status or "", "err_code": answer.err_code})
         if result.step is None:
-            return None
+            return False
         step = self._allowed(entry.campaign, result.step, now_s)
         values = {
             "entry": seq,
@@ -183,19 +196,17 @@ class Outcomes(Reading):
             "refund_amount": answer.refund_amount,
             **_step_values(entry.state, step),
         }
-        try:
-            self._guarded(_END_QUERY, values)
-        except StaleEntry:
+        if not self._moved(_END_QUERY, values):
             self._append(
-                entry.campaign, seq, entry.mch_billno, now_s, EventKind.ASKED_LATE, None, None, detail
+                entry.campaign, seq, entry.mch_billno, now_s, EventKind.ASKED_LATE, None, None, facts
             )
-            return None
+            return False
         if step.state is State.REJECTED:
             self._uncount_days(seq)
         self._append(
-            entry.campaign, seq, entry.mch_billno, now_s, EventKind.ASKED, entry.state, step.state, detail
+            entry.campaign, seq, entry.mch_billno, now_s, EventKind.ASKED, entry.state, step.state, facts
         )
-        return seq
+        return True
 
     def _allowed(self, campaign: str, step: Step, now_s: float) -> Step:
         """A cancelled campaign is only asked about: instead of a repeat, one more question a day later."""
@@ -216,6 +227,20 @@ class Outcomes(Reading):
 
     def _uncount_days(self, seq: int) -> None:
         self._db.execute("DELETE FROM sent_day WHERE entry = ?", (seq,))
+
+
+def _what_it_says(result: SendResult) -> tuple[object, ...]:
+    """All that one statement needs to know of an answer, but for its own numbers."""
+    answer = result.answer
+    return (
+        result.entry.campaign,
+        result.entry.attempt,
+        answer.outcome,
+        answer.reach,
+        answer.err_code,
+        answer.err_code_des,
+        result.step,
+    )
 
 
 def _step_values(before: State, step: Step) -> dict[str, object]:

@@ -117,7 +117,7 @@ class Planning(Reading):
             )
             kind = EventKind.REVISED if after is was.state else EventKind.CORRECTED
             detail = {"why": why, "changed": _changes(was, entry)}
-            self._append(was.campaign, seq, was.mch_billno, at_s, kind, was.state, after, detail)
+            self._append(was.campaign, seq, was.mch_billno, at_s, kind, was.state, after, detail_json(detail))
 
     def list_entries(self, mch_billnos: Iterable[str], at_s: float, *, listed: bool) -> None:
         """Note that planned entries are, or are not, in the present sheet; only listed ones are sent."""

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from campaign.domain.answer import Outcome, Status
@@ -211,9 +212,15 @@ class Reading(Chain):
 
     def _entries(self, seqs: Sequence[int]) -> tuple[Entry, ...]:
         """The entries at these places, in this order."""
-        sql = f"SELECT {ENTRY_COLUMNS}, seq FROM entry WHERE seq IN ({', '.join(map(str, seqs))})"
-        found = {row[-1]: entry_of(row) for row in self._all(sql)}
+        sql = f"SELECT {ENTRY_COLUMNS}, seq FROM entry WHERE seq IN (SELECT value FROM json_each(?))"
+        found = {row[-1]: entry_of(row) for row in self._all(sql, (json.dumps(seqs),))}
         return tuple(found[seq] for seq in seqs)
+
+    def _seqs(self, mch_billnos: Iterable[str]) -> dict[str, int]:
+        """The places of the entries of these numbers; numbers that the ledger does not have are left out."""
+        sql = "SELECT mch_billno, seq FROM entry WHERE mch_billno IN (SELECT value FROM json_each(?))"
+        rows = self._all(sql, (json.dumps(list(mch_billnos)),))
+        return {row[0]: row[1] for row in rows}
 
     def _seq(self, mch_billno: str) -> int | None:
         row = self._one("SELECT seq FROM entry WHERE mch_billno = ?", (mch_billno,))

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from campaign.domain.answer import Outcome, QueryAnswer, SendAnswer, Status
 from campaign.domain.decision import Step
-from campaign.domain.entry import Entry
+from campaign.domain.entry import Claim, Entry
 from campaign.domain.limits import Cap
 from campaign.domain.state import State
 
@@ -19,9 +19,9 @@ class Begun:
 
     entries: tuple[Entry, ...] = ()
     #: Entries that a cap holds back, as they were.
-    held: tuple[tuple[Entry, Cap], ...] = ()
+    held: tuple[tuple[Entry | Claim, Cap], ...] = ()
     #: Entries that were not, or no longer, in the state for it; somebody else may have taken them.
-    stale: tuple[Entry, ...] = ()
+    stale: tuple[Entry | Claim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

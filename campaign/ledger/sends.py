@@ -3,37 +3,53 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeAlias
 
 from campaign.domain.days import beijing_days, next_day_start_s
 from campaign.domain.decision import REPEAT_GAP_S, REPEAT_WINDOW_S
-from campaign.domain.entry import Entry
+from campaign.domain.entry import Claim, Entry
 from campaign.domain.limits import Allowance, Cap, Limits, Used
 from campaign.domain.state import State
 from campaign.ledger.database import StaleEntry
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import Begun, EventKind
-from campaign.ledger.rows import FLAG_KEPT
+from campaign.ledger.rows import FLAG_KEPT, begun_json, detail_json
 
+# One statement for a whole batch: what SQLite does for each statement that fires triggers costs more than
+# a row of it.
 _BEGIN: Final = f"""
     UPDATE entry SET
         state = 'in_doubt', attempts = attempts + 1, evidence = NULL, todo = 'ask', due_at_s = :until_s,
         not_before_s = 0, first_sent_at_s = COALESCE(first_sent_at_s, :now_s), last_sent_at_s = :now_s,
         not_found_at_s = NULL, sending_since_s = NULL, last_outcome = NULL, last_reach = 'row',
         owner = :owner, lease_until_s = :until_s, {FLAG_KEPT}
-    WHERE mch_billno = :mch_billno AND state = :state AND attempts = :attempts
-        AND re_openid = :re_openid AND total_amount = :total_amount
+    FROM json_each(:claims) AS claim
+    WHERE mch_billno = claim.key AND state = :state AND attempts = :attempts
+        AND re_openid || ' ' || total_amount = claim.value
         AND (state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
              OR state IN ('in_doubt', 'parked') AND todo = 'repeat' AND due_at_s <= :now_s)
         AND (owner IS NULL OR owner = :owner OR lease_until_s <= :now_s)
         AND (first_sent_at_s IS NULL OR :now_s - first_sent_at_s < {REPEAT_WINDOW_S})
         AND (last_sent_at_s IS NULL OR last_sent_at_s + {REPEAT_GAP_S} <= :now_s)
         AND EXISTS (SELECT 1 FROM campaign WHERE id = entry.campaign AND cancelled_at_s IS NULL)
-    RETURNING seq
+    RETURNING mch_billno, seq
 """
+
+_COUNT_DAYS: Final = """
+    INSERT OR IGNORE INTO sent_day (entry, day, re_openid, total_amount)
+    SELECT entry.seq, day.value, re_openid, total_amount
+    FROM json_each(:begun) AS begun JOIN entry ON entry.seq = begun.value JOIN json_each(:days) AS day
+"""
+
+
+#: A number with the state and the last attempt that it is expected to have.
+_Wanted: TypeAlias = tuple[str, State, int]
+_NO_DAYS: Final = frozenset[date]()
 
 
 class Sends(Reading):
@@ -48,16 +64,16 @@ class Sends(Reading):
         totals = self.totals(campaign)
         merchant: dict[date, int] = {}
         persons: dict[tuple[date, str], tuple[int, int]] = {}
+        named = json.dumps(list(people))
         for day in days:
             row = self._one("SELECT fen FROM merchant_day WHERE day = ?", (day.isoformat(),))
             merchant[day] = row[0] if row else 0
-            for openid in people:
-                row = self._one(
-                    "SELECT packets, fen FROM person_day WHERE day = ? AND re_openid = ?",
-                    (day.isoformat(), openid),
-                )
-                if row:
-                    persons[day, openid] = (row[0], row[1])
+            rows = self._all(
+                "SELECT re_openid, packets, fen FROM person_day"
+                " WHERE day = ? AND re_openid IN (SELECT value FROM json_each(?))",
+                (day.isoformat(), named),
+            )
+            persons |= {(day, openid): (packets, fen) for openid, packets, fen in rows}
         return Used(
             campaign_fen=sum(totals[State(state)][1] for state in spent),
             in_doubt_fen=self._value("SELECT COALESCE(SUM(fen), 0) FROM total WHERE state = 'in_doubt'"),
@@ -67,7 +83,7 @@ class Sends(Reading):
 
     def begin_sends(
         self,
-        entries: Sequence[Entry],
+        entries: Sequence[Entry | Claim],
         *,
         limits: Limits,
         now_s: float,
@@ -92,78 +108,129 @@ class Sends(Reading):
             others: the merchant's other ledgers; the merchant's and the people's days are counted in all.
         """
         begun: list[int] = []
-        held: list[tuple[Entry, Cap]] = []
-        stale: list[Entry] = []
+        held: list[tuple[Entry | Claim, Cap]] = []
+        stale: list[Entry | Claim] = []
+        days = beijing_days(now_s)
         with self.atomic():
             for name, group in groupby(entries, key=lambda entry: entry.campaign):
                 batch = list(group)
-                days = beijing_days(now_s)
-                people = {entry.re_openid for entry in batch}
-                used = self.used(name, days=days, people=people)
-                for other in others:
-                    used.add_elsewhere(other.used(name, days=days, people=people))
-                allowance = Allowance(limits, used, days)
-                waiting = self._waiting_people(people, now_s)
-                for entry in batch:
-                    counted = self._counted_days(entry, days)
-                    cap = (
-                        Cap.PERSON_DAY
-                        if entry.re_openid in waiting
-                        else allowance.forbids(entry, counted_days=counted)
-                    )
-                    if cap:
-                        held.append((entry, cap))
-                        if cap is Cap.PERSON_DAY:
-                            self._defer(entry, waiting.get(entry.re_openid, next_day_start_s(now_s)), now_s)
-                        continue
-                    try:
-                        begun.append(self._begin(entry, days, now_s, owner, lease_s))
-                    except StaleEntry:
-                        stale.append(entry)
-                        continue
-                    allowance.spend(entry, counted_days=counted)
+                held_back: list[tuple[Entry | Claim, Cap]] = []
+                while batch:
+                    allowance = self._allowance(name, batch, limits, days, others)
+                    wanted, held_back = self._within(allowance, batch, days, now_s)
+                    found = self._begin(name, wanted, days, now_s, now_s + lease_s, owner)
+                    begun += found.values()
+                    gone = [e for e in wanted if found.pop((e.mch_billno, e.state, e.attempt), None) is None]
+                    stale += gone
+                    # What the stale ones seemed to need is there for those that were held back.
+                    batch = [entry for entry, _ in held_back] if gone else []
+                self._put_off([entry for entry, cap in held_back if cap is Cap.PERSON_DAY], now_s)
+                held += held_back
             return Begun(entries=self._entries(begun), held=tuple(held), stale=tuple(stale))
 
-    def _begin(self, entry: Entry, days: Sequence[date], now_s: float, owner: str, lease_s: float) -> int:
-        seq: int = self._guarded(
-            _BEGIN,
-            {
-                "mch_billno": entry.mch_billno,
-                "state": entry.state,
-                "attempts": entry.attempt,
-                "re_openid": entry.re_openid,
-                "total_amount": entry.total_amount,
+    def _allowance(
+        self,
+        campaign: str,
+        batch: Sequence[Entry | Claim],
+        limits: Limits,
+        days: tuple[date, ...],
+        others: Sequence[Sends],
+    ) -> Allowance:
+        """What is left of the caps for these entries."""
+        people = {entry.re_openid for entry in batch}
+        used = self.used(campaign, days=days, people=people)
+        for other in others:
+            used.add_elsewhere(other.used(campaign, days=days, people=people))
+        return Allowance(limits, used, days)
+
+    def _within(
+        self, allowance: Allowance, batch: Sequence[Entry | Claim], days: Sequence[date], now_s: float
+    ) -> tuple[list[Entry | Claim], list[tuple[Entry | Claim, Cap]]]:
+        """Those that every cap allows, for which it is spent; and those that one holds back."""
+        waiting = self._waiting_people({entry.re_openid for entry in batch}, now_s)
+        allowed: list[Entry | Claim] = []
+        held: list[tuple[Entry | Claim, Cap]] = []
+        for entry in batch:
+            counted = self._counted_days(entry, days)
+            cap = (
+                Cap.PERSON_DAY
+                if entry.re_openid in waiting
+                else allowance.forbids(entry, counted_days=counted)
+            )
+            if cap:
+                held.append((entry, cap))
+            else:
+                allowance.spend(entry, counted_days=counted)
+                allowed.append(entry)
+        return allowed, held
+
+    def _begin(
+        self,
+        campaign: str,
+        batch: Sequence[Entry | Claim],
+        days: Sequence[date],
+        now_s: float,
+        until_s: float,
+        owner: str,
+    ) -> dict[_Wanted, int]:
+        """What is ours to send now, with its place: still as it was read, and at rest."""
+        alike: dict[tuple[State, int], dict[str, str]] = defaultdict(dict)
+        for entry in batch:
+            facts = f"{entry.re_openid} {entry.total_amount}"
+            alike[entry.state, entry.attempt].setdefault(entry.mch_billno, facts)
+        begun: dict[_Wanted, int] = {}
+        for (state, attempt), claims in alike.items():
+            values = {
+                "claims": json.dumps(claims),
+                "state": state,
+                "attempts": attempt,
                 "now_s": now_s,
-                "until_s": now_s + lease_s,
+                "until_s": until_s,
                 "owner": owner,
                 "flag": None,
-            },
-        )[0]
-        attempt = entry.attempt + 1
-        self._db.execute("INSERT INTO attempt (entry, n, begun_at_s) VALUES (?, ?, ?)", (seq, attempt, now_s))
+            }
+            seqs = {row[0]: row[1] for row in self._all(_BEGIN, values)}
+            facts = begun_json(attempt + 1)
+            for number in filter(seqs.__contains__, claims):
+                seq = begun[number, state, attempt] = seqs[number]
+                self._append(campaign, seq, number, now_s, EventKind.BEGUN, state, State.IN_DOUBT, facts)
         self._db.executemany(
-            "INSERT OR IGNORE INTO sent_day VALUES (?, ?, ?, ?)",
-            [(seq, day.isoformat(), entry.re_openid, entry.total_amount) for day in days],
+            "INSERT INTO attempt (entry, n, begun_at_s) VALUES (?, ?, ?)",
+            [(seq, attempt + 1, now_s) for (_, _, attempt), seq in begun.items()],
         )
-        detail = {"attempt": attempt}
-        self._append(
-            entry.campaign, seq, entry.mch_billno, now_s, EventKind.BEGUN, entry.state, State.IN_DOUBT, detail
+        self._db.execute(
+            _COUNT_DAYS,
+            {
+                "begun": json.dumps(list(begun.values())),
+                "days": json.dumps([day.isoformat() for day in days]),
+            },
         )
-        return seq
+        return begun
 
-    def suspect(self, entries: Sequence[Entry], *, limits: Limits, now_s: float) -> Begun:
+    def suspect(
+        self,
+        entries: Sequence[Entry],
+        *,
+        limits: Limits,
+        now_s: float,
+        others: Sequence[Sends] = (),
+    ) -> Begun:
         """Planned entries that an unknown ledger may have sent already: in doubt, to be asked about now.
 
         They count as money in doubt and against the campaign's budget from here on, so both caps hold
         them back; a day's caps are checked when a request leaves.
+
+        Args:
+            others: the merchant's other ledgers; the money in doubt is counted in all.
         """
         begun: list[int] = []
-        held: list[tuple[Entry, Cap]] = []
-        stale: list[Entry] = []
+        held: list[tuple[Entry | Claim, Cap]] = []
+        stale: list[Entry | Claim] = []
         with self.atomic():
             for name, group in groupby(entries, key=lambda entry: entry.campaign):
-                allowance = Allowance(limits, self.used(name, days=()), ())
-                for entry in group:
+                batch = list(group)
+                allowance = self._allowance(name, batch, limits, (), others)
+                for entry in batch:
                     cap = allowance.forbids(entry)
                     if cap:
                         held.append((entry, cap))
@@ -209,41 +276,48 @@ class Sends(Reading):
                 detail = {"re_openid": re_openid, "until_s": until_s}
                 self._note(campaign, now_s, EventKind.PERSON_DEFERRED, detail)
 
-    def _defer(self, entry: Entry, until_s: float, now_s: float) -> None:
-        """A person's daily limit: this entry waits."""
-        column = "not_before_s" if entry.state is State.PLANNED else "due_at_s"
-        row = self._one(
-            f"UPDATE entry SET {column} = :until_s WHERE mch_billno = :mch_billno AND state = :state"
-            " AND attempts = :attempts RETURNING seq",
-            {
-                "until_s": until_s,
-                "mch_billno": entry.mch_billno,
-                "state": entry.state,
-                "attempts": entry.attempt,
-            },
-        )
-        if row:
-            detail = {"until_s": until_s}
-            self._append(
-                entry.campaign,
-                row[0],
-                entry.mch_billno,
-                now_s,
-                EventKind.DEFERRED,
-                entry.state,
-                entry.state,
-                detail,
+    def _put_off(self, entries: Sequence[Entry | Claim], now_s: float) -> None:
+        """Their people's daily limits are met: these entries wait for the next Beijing day, or longer."""
+        if not entries:
+            return
+        waiting = self._waiting_people({entry.re_openid for entry in entries}, now_s)
+        for entry in entries:
+            until_s = waiting.get(entry.re_openid, next_day_start_s(now_s))
+            column = "not_before_s" if entry.state is State.PLANNED else "due_at_s"
+            row = self._one(
+                f"UPDATE entry SET {column} = :until_s WHERE mch_billno = :mch_billno AND state = :state"
+                " AND attempts = :attempts RETURNING seq",
+                {
+                    "until_s": until_s,
+                    "mch_billno": entry.mch_billno,
+                    "state": entry.state,
+                    "attempts": entry.attempt,
+                },
             )
+            if row:
+                self._append(
+                    entry.campaign,
+                    row[0],
+                    entry.mch_billno,
+                    now_s,
+                    EventKind.DEFERRED,
+                    entry.state,
+                    entry.state,
+                    detail_json({"until_s": until_s}),
+                )
 
     def _waiting_people(self, people: Iterable[str], now_s: float) -> dict[str, float]:
-        sql = "SELECT until_s FROM person_wait WHERE re_openid = ? AND until_s > ?"
-        found = ((openid, self._one(sql, (openid, now_s))) for openid in people)
-        return {openid: row[0] for openid, row in found if row}
+        sql = (
+            "SELECT re_openid, until_s FROM person_wait"
+            " WHERE re_openid IN (SELECT value FROM json_each(?)) AND until_s > ?"
+        )
+        rows = self._all(sql, (json.dumps(list(people)), now_s))
+        return {row[0]: row[1] for row in rows}
 
-    def _counted_days(self, entry: Entry, days: Sequence[date]) -> frozenset[date]:
+    def _counted_days(self, entry: Entry | Claim, days: Sequence[date]) -> frozenset[date]:
         """Those of the days on which a request for this entry is counted already."""
         if not entry.attempt:
-            return frozenset()
+            return _NO_DAYS
         rows = self._all(
             "SELECT day FROM sent_day WHERE entry = (SELECT seq FROM entry WHERE mch_billno = ?)",
             (entry.mch_billno,),

@@ -25,7 +25,7 @@ from campaign.domain.decision import (
     after_send,
     backoff_s,
 )
-from campaign.domain.entry import Entry, Flag, Todo
+from campaign.domain.entry import Claim, Entry, Flag, Todo
 from campaign.domain.limits import Cap, Limits
 from campaign.domain.state import State
 from campaign.errors import GatewayError, NotSent
@@ -276,14 +276,14 @@ class Shift:
             self.halt is None and not self.desk.stopped() and self.desk.clock.now_s() >= self._quiet_until_s
         )
 
-    def _candidates(self, room: int) -> list[Entry]:
+    def _candidates(self, room: int) -> list[Entry | Claim]:
         """Due repeats first, since their money is in doubt; then the next planned rows."""
         desk, now_s = self.desk, self.desk.clock.now_s()
-        entries: list[Entry] = []
+        entries: list[Entry | Claim] = []
         if self.repeats:
-            entries = desk.ledger.due(campaign=self.campaign, now_s=now_s, todo=Todo.REPEAT, limit=room)
+            entries += desk.ledger.due(campaign=self.campaign, now_s=now_s, todo=Todo.REPEAT, limit=room)
         if self.first_sends and not self.ask_first and len(entries) < room:
-            entries += desk.ledger.sendable(self.campaign, now_s=now_s, limit=room - len(entries))
+            entries += desk.ledger.candidates(self.campaign, now_s=now_s, limit=room - len(entries))
         return entries
 
     def _suspect(self) -> None:
@@ -295,9 +295,11 @@ class Shift:
         room = 2 * desk.crew.size - desk.crew.running
         if room > 0:
             suspects = desk.ledger.sendable(self.campaign, now_s=now_s, limit=room)
-            self._go_on_after(desk.ledger.suspect(suspects, limits=desk.limits, now_s=now_s).held)
+            self._go_on_after(
+                desk.ledger.suspect(suspects, limits=desk.limits, now_s=now_s, others=desk.other_ledgers).held
+            )
 
-    def _go_on_after(self, held: tuple[tuple[Entry, Cap], ...]) -> bool:
+    def _go_on_after(self, held: tuple[tuple[Entry | Claim, Cap], ...]) -> bool:
         """Act on the caps that held entries back; False when there is nothing more to begin now."""
         now_s = self.desk.clock.now_s()
         for _, cap in held:

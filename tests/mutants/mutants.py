@@ -251,15 +251,15 @@ MUTANTS = (
     # The ledger
     Mutant(
         SENDS,
-        "    WHERE mch_billno = :mch_billno AND state = :state AND attempts = :attempts\n        AND re_openid",
-        "    WHERE mch_billno = :mch_billno\n        AND re_openid",
+        "    WHERE mch_billno = claim.key AND state = :state AND attempts = :attempts\n        AND re_openid",
+        "    WHERE mch_billno = claim.key AND :state <> '' AND :attempts >= 0\n        AND re_openid",
         "begin without its guard",
         LEDGER,
     ),
     Mutant(
         OUTCOMES,
-        "    WHERE seq = :entry AND state = 'in_doubt' AND attempts = :n\n",
-        "    WHERE seq = :entry AND state = 'in_doubt' AND :n\n",
+        "    WHERE seq = CAST(answered.key AS INTEGER) AND state = 'in_doubt' AND attempts = :n\n",
+        "    WHERE seq = CAST(answered.key AS INTEGER) AND state = 'in_doubt' AND :n\n",
         "the answer's guard lacks the attempt number",
         LEDGER,
     ),
@@ -307,8 +307,8 @@ MUTANTS = (
     ),
     Mutant(
         SENDS,
-        "                        held.append((entry, cap))\n                        if cap is Cap.PERSON_DAY:",
-        "                        cap = None\n                    if cap:\n                        if cap is Cap.PERSON_DAY:",
+        "            if cap:\n                held.append((entry, cap))\n            else:",
+        "            if not cap or cap is not Cap.PERSON_DAY:",
         "budgets are looked at and ignored",
         LEDGER,
     ),
