@@ -127,6 +127,11 @@ def verdict(entry: Entry) -> Verdict:
             assert_never(entry.state)
 
 
+def is_dead(entry: Entry) -> bool:
+    """Whether WeChat Pay itself calls the order failed: only then may the row get another number."""
+    return entry.state is State.REJECTED and entry.evidence is Evidence.DEAD
+
+
 def evidence(entry: Entry) -> Text:
     """What the verdict rests on, in one sentence."""
     match entry.state:
@@ -159,13 +164,18 @@ def deadline_s(entry: Entry) -> float | None:
     return None
 
 
-def needs_person(entry: Entry, *, now_s: float, explain: Explain) -> Need | None:
+def needs_person(entry: Entry, *, now_s: float, explain: Explain, issued_again: bool = False) -> Need | None:
     """What a person has to do about this entry; None when the program goes on by itself.
 
     The one source of the command line's ``needs_person`` and of the report's exceptions.
+
+    Args:
+        issued_again: the row has a later number, which speaks for it from then on.
     """
     if entry.flag is not None:
         return _flagged(entry, entry.flag, explain)
+    if issued_again and is_dead(entry):
+        return None
     since_s = _since_s(entry, now_s)
     match entry.state:
         case State.REJECTED:
@@ -298,7 +308,7 @@ def _flagged(entry: Entry, flag: Flag, explain: Explain) -> Need:
             )
         case Flag.CONTRADICTION:
             return Need(
-                reason=text("WeChat Pay's last answer contradicts an earlier one"),
+                reason=_contradicted(entry),
                 advice=text(
                     "look the number up on the merchant platform and in the funds bill; do not pay this row "
                     "again before that"
@@ -309,6 +319,16 @@ def _flagged(entry: Entry, flag: Flag, explain: Explain) -> Need:
             return _stuck(entry, explain)
         case _:
             assert_never(flag)
+
+
+def _contradicted(entry: Entry) -> Text:
+    if entry.state is State.REJECTED:
+        return text(
+            "MAY HAVE BEEN PAID AFTER ALL: WeChat Pay had called this packet unpaid for good, and calls it "
+            "{status} now",
+            status=entry.status or "–",
+        )
+    return text("WeChat Pay's last answer contradicts an earlier one")
 
 
 def _rejected(entry: Entry, explain: Explain) -> Need:

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from campaign.domain.answer import Outcome
+from campaign.domain.answer import Outcome, QueryAnswer
 from campaign.domain.days import DAY_S
 from campaign.domain.decision import REPEAT_GAP_S, Step
-from campaign.domain.entry import Entry, Tally, Todo
+from campaign.domain.entry import Entry, Flag, Tally, Todo
 from campaign.domain.state import SETTLED, State, may_move
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind, QueryResult, SendResult
@@ -65,6 +65,12 @@ _END_QUERY: Final = f"""
         refund_amount = COALESCE(:refund_amount, refund_amount), {FLAG_KEPT}
     WHERE seq = :entry AND state = :before AND attempts = :attempts
         AND (last_sent_at_s IS NULL OR last_sent_at_s <= :asked_at_s)
+"""
+
+_FLAG_SETTLED: Final = f"""
+    UPDATE entry SET status = :status, asked_at_s = :asked_at_s, {FLAG_KEPT}
+    WHERE mch_billno = :mch_billno AND state = :state AND attempts = :attempts AND flag IS NOT :flag
+    RETURNING seq
 """
 
 
@@ -207,6 +213,33 @@ class Outcomes(Reading):
             entry.campaign, seq, entry.mch_billno, now_s, EventKind.ASKED, entry.state, step.state, facts
         )
         return True
+
+    def flag_settled(
+        self, entry: Entry, flag: Flag, answer: QueryAnswer, *, asked_at_s: float, now_s: float
+    ) -> None:
+        """An answer contradicts what was settled: the state stays, and a person has to look."""
+        values = {
+            "mch_billno": entry.mch_billno,
+            "state": entry.state,
+            "attempts": entry.attempt,
+            "flag": flag,
+            "status": answer.status,
+            "asked_at_s": asked_at_s,
+        }
+        with self.atomic():
+            row = self._one(_FLAG_SETTLED, values)
+            if row:  # else somebody corrected the row meanwhile, or it was flagged before
+                detail = {"flag": flag, "status": answer.status or ""}
+                self._append(
+                    entry.campaign,
+                    row[0],
+                    entry.mch_billno,
+                    now_s,
+                    EventKind.FLAGGED,
+                    entry.state,
+                    entry.state,
+                    detail,
+                )
 
     def _allowed(self, campaign: str, step: Step, now_s: float) -> Step:
         """A cancelled campaign is only asked about: instead of a repeat, one more question a day later."""

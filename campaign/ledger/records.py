@@ -115,6 +115,8 @@ class EventKind(StrEnum):
     ANSWERED_LATE = "answered_late"
     ASKED = "asked"
     ASKED_LATE = "asked_late"
+    #: A later answer contradicts what was settled.
+    FLAGGED = "flagged"
     DEFERRED = "deferred"
     WOKEN = "woken"
     CANCELLED = "cancelled"

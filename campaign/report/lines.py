@@ -199,7 +199,7 @@ class Format(Protocol):
         """Give the file back, complete or not."""
 
 
-def line_of(entry: Entry, *, now_s: float, explain: Explain) -> Line:
-    """Judge one entry for the report."""
-    need = needs_person(entry, now_s=now_s, explain=explain)
+def line_of(entry: Entry, *, now_s: float, explain: Explain, issued_again: bool = False) -> Line:
+    """Judge one entry for the report; see `needs_person`."""
+    need = needs_person(entry, now_s=now_s, explain=explain, issued_again=issued_again)
     return Line(entry, verdict(entry), need, tuple(column.value(entry) for column in COLUMNS))

@@ -17,9 +17,9 @@ from campaign.domain.mask import mask_openid
 from campaign.domain.money import yuan_text
 from campaign.domain.state import OPEN
 from campaign.errors import NotFinished, SetupError, UsageError
-from campaign.ledger.records import QueryResult, SentPacket
+from campaign.ledger.records import SentPacket
 from campaign.ledger.store import Ledger
-from campaign.stages.shift import Desk, ask, judged
+from campaign.stages.shift import Desk, ask, judged, keep_answers
 from campaign.text import text
 from campaign.wechat.answers import explain
 from campaign.wechat.envelope import HBLIST, Malformed, flat, from_xml
@@ -149,10 +149,12 @@ def ask_status(desk: Desk, packet: SentPacket, *, unmask: bool = False) -> Recor
     """
     entry, started_s = packet.entry, desk.clock.now_s()
     asked = ask(desk, entry)
-    result = QueryResult(entry=entry, asked_at_s=asked.asked_at_s, answer=asked.answer, step=None)
+    now_s = desk.clock.now_s()
     if entry.state in OPEN:
-        result = judged(asked, now_s=desk.clock.now_s(), run_started_s=started_s, policy=desk.policy)
-    desk.ledger.end_queries([result], desk.clock.now_s())
+        result = judged(asked, now_s=now_s, run_started_s=started_s, policy=desk.policy)
+        desk.ledger.end_query(result, now_s)
+    else:
+        keep_answers(desk.ledger, [asked], now_s=now_s)
     answer = asked.answer
     if answer.reach is Reach.ABORT:
         meaning = explain(answer.err_code)

@@ -16,10 +16,10 @@ from campaign.domain.billno import ISSUE_MAX, Tie, mch_billno
 from campaign.domain.entry import Entry
 from campaign.domain.state import Evidence, State
 from campaign.errors import SetupError
-from campaign.ledger.store import Ledger, QueryResult
+from campaign.ledger.store import Ledger
 from campaign.sheet.texts import TEXT_FIELDS
 from campaign.sheet.write import TiedRow
-from campaign.stages.shift import Asked, Desk, ask, discrepancy
+from campaign.stages.shift import Asked, Desk, ask, discrepancy, keep_answers
 from campaign.text import Text, text
 from campaign.wechat.answers import explain
 
@@ -88,7 +88,8 @@ def candidates(ledger: Ledger, campaign: str, *, mch_id: str, refunded: bool) ->
 def reissue(desk: Desk, found: Sequence[Candidate], *, refunded: bool) -> Reissue:
     """Ask about every number of these rows now, and sort out those that may get another one.
 
-    The answers are kept in the ledger as evidence; they change no entry.
+    The answers are kept in the ledger as evidence. They change no entry's state, but one that contradicts
+    what was settled flags its entry, and a person has to look.
 
     Raises:
         SetupError: WeChat Pay refuses the questions for the settings' sake.
@@ -160,12 +161,8 @@ def _ask_all(desk: Desk, entries: Sequence[Entry]) -> dict[str, Asked]:
 
 def _keep(desk: Desk, batch: Sequence[Asked]) -> None:
     """Keep the answers as evidence; the numbers that are only thought of have no entry."""
-    ledger = desk.ledger
-    known = [asked for asked in batch if ledger.entry(asked.entry.mch_billno) is not None]
-    ledger.end_queries(
-        [QueryResult(entry=a.entry, asked_at_s=a.asked_at_s, answer=a.answer, step=None) for a in known],
-        desk.clock.now_s(),
-    )
+    known = [asked for asked in batch if desk.ledger.entry(asked.entry.mch_billno) is not None]
+    keep_answers(desk.ledger, known, now_s=desk.clock.now_s())
 
 
 def _judged(candidate: Candidate, answers: Mapping[str, Asked], *, refunded: bool) -> LeftOut | None:

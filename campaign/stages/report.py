@@ -22,7 +22,7 @@ from campaign.report.lines import Facts, Format, Say, line_of
 from campaign.report.seal import Digest, Seal
 from campaign.report.table import CsvReport, JsonReport
 from campaign.report.verify import Difference, first_difference, first_row_difference, read_seal
-from campaign.stages.standing import current_halt
+from campaign.stages.standing import current_halt, issued_again
 from campaign.text import text
 from campaign.wechat.answers import explain
 
@@ -166,7 +166,9 @@ def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say)
         summary, digest = Summary(), Digest(facts)
         for entry in ledger.entries(facts.campaign.name):
             summary.add(entry)
-            line = line_of(entry, now_s=facts.made_at_s, explain=explain)
+            line = line_of(
+                entry, now_s=facts.made_at_s, explain=explain, issued_again=issued_again(ledger, entry)
+            )
             digest.add(line)
             for sink in sinks:
                 sink.add(line)

@@ -8,7 +8,7 @@ intents, and everything that a crash can leave behind is an entry in doubt that 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -27,7 +27,7 @@ from campaign.domain.decision import (
 )
 from campaign.domain.entry import Claim, Entry, Flag, Todo
 from campaign.domain.limits import Cap, Limits
-from campaign.domain.state import State
+from campaign.domain.state import SETTLED, State
 from campaign.errors import GatewayError, NotSent
 from campaign.ledger.store import Ledger, QueryResult, SendResult
 from campaign.ports import Clock, Gateway, Pacer
@@ -414,6 +414,19 @@ def judged(asked: Asked, *, now_s: float, run_started_s: float, policy: Policy) 
     return QueryResult(entry=entry, asked_at_s=asked.asked_at_s, answer=answer, step=step)
 
 
+def keep_answers(ledger: Ledger, answers: Iterable[Asked], *, now_s: float) -> None:
+    """Keep answers about settled entries as evidence; one that contradicts what is settled flags its entry."""
+    with ledger.atomic():
+        for asked in answers:
+            result = QueryResult(
+                entry=asked.entry, asked_at_s=asked.asked_at_s, answer=asked.answer, step=None
+            )
+            ledger.end_query(result, now_s)
+            flag = discrepancy(asked.entry, asked.answer)
+            if flag and asked.entry.state in SETTLED:
+                ledger.flag_settled(asked.entry, flag, asked.answer, asked_at_s=asked.asked_at_s, now_s=now_s)
+
+
 def _ask_once(desk: Desk, entry: Entry) -> Asked:
     desk.query_pacer.acquire()
     asked_at_s = desk.clock.now_s()
@@ -439,10 +452,23 @@ def _job(work: Callable[[Entry], Sent | Asked], entry: Entry) -> Callable[[], Se
     return lambda: work(entry)
 
 
+#: What WeChat Pay may say about a settled entry without contradicting what it was settled by.
+_SETTLED_BY: Final = {
+    State.RECEIVED: Status.RECEIVED,
+    State.REFUNDED: Status.REFUND,
+    State.REJECTED: Status.FAILED,
+}
+
+
 def discrepancy(entry: Entry, answer: QueryAnswer) -> Flag | None:
-    """Where WeChat Pay's books and ours differ about an order that exists; a person decides."""
-    if answer.status is Status.NOT_FOUND:
+    """Where WeChat Pay's books and ours differ about an order that exists; a person decides.
+
+    NOT_FOUND never proves anything: orders are forgotten.
+    """
+    if answer.status in (None, Status.NOT_FOUND):
         return None
+    if answer.status is not _SETTLED_BY.get(entry.state, answer.status):
+        return Flag.CONTRADICTION
     if answer.total_amount is not None and answer.total_amount != entry.total_amount:
         return Flag.MISMATCH
     if entry.send_listid and answer.detail_id and answer.detail_id != entry.send_listid:

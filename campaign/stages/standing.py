@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from campaign.domain.billno import ISSUE_MAX, mch_billno
 from campaign.domain.campaign import Campaign, Halt, HaltReason
 from campaign.domain.entry import Entry
 from campaign.domain.state import State
-from campaign.domain.verdict import Need, needs_person
+from campaign.domain.verdict import Need, is_dead, needs_person
 from campaign.ledger.store import Ledger
 from campaign.wechat.answers import explain
 
@@ -45,7 +46,11 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
     needs = (
         (entry, need)
         for entry in ledger.needs_person(name, now_s)
-        if (need := needs_person(entry, now_s=now_s, explain=explain)) is not None
+        if (
+            need := needs_person(
+                entry, now_s=now_s, explain=explain, issued_again=issued_again(ledger, entry)
+            )
+        )
     )
     totals = ledger.totals(name)
     return Standing(
@@ -54,6 +59,19 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
         halt=halt or current_halt(ledger, campaign),
         needs=tuple(needs),
     )
+
+
+def issued_again(ledger: Ledger, entry: Entry) -> bool:
+    """Whether a dead row has its next number in the ledger already: that entry speaks for the row."""
+    if not is_dead(entry) or entry.issue == ISSUE_MAX:
+        return False
+    following = mch_billno(
+        mch_id=entry.parameters["mch_id"],
+        campaign_id=entry.campaign,
+        row_key=entry.row_key,
+        issue=entry.issue + 1,
+    )
+    return ledger.entry(following) is not None
 
 
 def current_halt(ledger: Ledger, campaign: Campaign) -> Halt | None:

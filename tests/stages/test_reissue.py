@@ -11,13 +11,16 @@ from random import Random
 import pytest
 
 from campaign.domain.answer import Status
+from campaign.domain.entry import Entry, Flag
 from campaign.domain.order import PacketOrder
 from campaign.domain.state import State
+from campaign.domain.verdict import Need, Verdict, verdict
 from campaign.errors import PlanConflict, SetupError
 from campaign.rehearsal.rules import RehearsalMerchant
 from campaign.sheet import Reading, ReadOptions, read_sheet
 from campaign.sheet.write import write_tied_sheet
 from campaign.stages.reissue import Reissue, candidates, reissue, tied_rows
+from campaign.stages.standing import standing
 from tests.simulation.machine import API_KEY, DAY_S, DEFAULTS, MCH_ID, WXAPPID, Machine, orders
 
 #: With an id column, so that openids can be corrected.
@@ -224,6 +227,44 @@ def test_what_is_paid_now_is_never_paid_again(machine: Machine, ask: Ask) -> Non
     assert result.rows == []
     [left] = result.left_out
     assert (left.again, "SENT" in str(left.reason)) == (False, True)
+    flagged = machine.entries()[number]
+    assert (flagged.state, flagged.flag) == (State.REJECTED, Flag.CONTRADICTION)
+    assert verdict(flagged) is Verdict.UNKNOWN, "no longer called proven dead"
+    [(entry, need)] = needs(machine)
+    assert entry == flagged
+    assert str(need.reason).startswith("MAY HAVE BEEN PAID AFTER ALL")
+    with machine.look() as ledger:
+        assert list(ledger.broken_events()) == list(ledger.unexplained()) == []
+
+
+def test_a_contradiction_is_told_once_and_stays(machine: Machine, ask: Ask) -> None:
+    """Asked again and again, it is one event; and what WeChat Pay takes back stays a person's matter."""
+    test_what_is_paid_now_is_never_paid_again(machine, ask)
+    with machine.look() as ledger:
+        events = len(list(ledger.events()))
+    ask()
+    machine.faults(not_found=1)
+    ask()
+    with machine.look() as ledger:
+        assert len(list(ledger.events())) == events
+    assert len(needs(machine)) == 1
+
+
+def test_a_dead_row_leaves_the_list_once_its_next_number_speaks_for_it(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    die(machine, "oA", "oB")
+    assert [entry.re_openid for entry, _ in needs(machine)] == ["oA", "oB"]
+    again = sheet_of(ask())
+    machine.faults(send_failed={"openids": ["oB"]})
+    run_tied(machine, again)
+    assert [(entry.re_openid, entry.issue) for entry, _ in needs(machine)] == [("oB", 2)]
+
+
+def needs(machine: Machine) -> list[tuple[Entry, Need]]:
+    """Who is listed in ``status``."""
+    with machine.look() as ledger:
+        return list(standing(ledger, "lantern", now_s=machine.clock.now_s()).needs)
 
 
 @pytest.mark.parametrize("fault", ["wrong_amount", "other_detail_id"])
