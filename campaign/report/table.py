@@ -71,7 +71,7 @@ class CsvReport:
         )
 
     def finish(self, summary: Summary, digest: str) -> None:
-        """Complete the file; totals and digest are in the other formats."""
+        """Complete the file; totals, digest and seal are in the other formats."""
         del summary, digest
         self._file.flush()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import filecmp
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -19,7 +20,7 @@ from campaign.report.seal import Seal
 from campaign.text import text
 
 #: What no later answer of WeChat Pay changes about a row.
-STABLE: Final = frozenset({"mch_billno", "re_openid", "total_amount"})
+STABLE: Final = frozenset({"mch_billno", "re_openid", "total_amount", "total_amount_yuan"})
 _PAGE_FIELDS: Final = (
     "row", "re_openid", "total_amount", "verdict", "evidence", "sent_at", "closed", "mch_billno",
     "needs_person",
@@ -46,7 +47,7 @@ class ReportRow:
 
 
 def read_seal(path: Path) -> Seal:
-    """The seal that a report carries.
+    """The seal that a report carries; a CSV's stands in the JSON of the same report, beside it.
 
     Raises:
         UsageError: the file is no report of this program, or of a format without a seal.
@@ -62,7 +63,10 @@ def read_seal(path: Path) -> Seal:
         # Anybody may have written this file, and the libraries raise what they like about it.
         raise UsageError(
             text("{file} carries no seal of this program", file=str(path)),
-            advice=text("Name the .xlsx, .html or .json that `campaign report` wrote."),
+            advice=text(
+                "Name the .xlsx, .html or .json that `campaign report` wrote, or the .csv with the .json of "
+                "the same report beside it."
+            ),
         ) from error
 
 
@@ -205,6 +209,10 @@ def _html_rows(path: Path) -> Iterator[ReportRow]:
 # JSON
 
 
+def _json_seal(path: Path) -> str:
+    return json.dumps(json.loads(path.read_text(encoding="utf-8"))["seal"])
+
+
 def _json_leaves(path: Path) -> Iterator[tuple[str, object]]:
     def walk(place: str, value: Any) -> Iterator[tuple[str, object]]:
         if isinstance(value, dict):
@@ -224,18 +232,50 @@ def _json_rows(path: Path) -> Iterator[ReportRow]:
         yield ReportRow(f"entries[{number}]", row["mch_billno"], row)
 
 
+# CSV
+
+
+def _csv_seal(path: Path) -> str:
+    path.stat()
+    sealed = path.with_suffix(".json")
+    if not sealed.exists():
+        raise ValueError(sealed)
+    return _json_seal(sealed)
+
+
+def _csv_cells(path: Path) -> Iterator[tuple[str, object]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file)
+        names: list[str] = []
+        for row in rows:
+            names = names or row
+            for name, value in zip_longest(names, row):
+                yield f"line {rows.line_num} {name or ''}".rstrip(), value
+
+
+def _csv_rows(path: Path) -> Iterator[ReportRow]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        for row in rows:
+            values = {str(name): value for name, value in row.items()}
+            yield ReportRow(f"line {rows.line_num}", str(values.get("mch_billno")).removeprefix("`"), values)
+
+
 _SEALS: Final[Mapping[str, Callable[[Path], str]]] = {
     ".xlsx": _xlsx_seal,
     ".html": lambda path: _Page(path).seal,
-    ".json": lambda path: json.dumps(json.loads(path.read_text(encoding="utf-8"))["seal"]),
+    ".json": _json_seal,
+    ".csv": _csv_seal,
 }
 _EVERYTHING: Final[Mapping[str, Callable[[Path], Iterator[tuple[str, object]]]]] = {
     ".xlsx": _xlsx_cells,
     ".html": _html_lines,
     ".json": _json_leaves,
+    ".csv": _csv_cells,
 }
 _ROWS: Final[Mapping[str, Callable[[Path], Iterator[ReportRow]]]] = {
     ".xlsx": _xlsx_rows,
     ".html": _html_rows,
     ".json": _json_rows,
+    ".csv": _csv_rows,
 }

@@ -415,7 +415,7 @@ def judged(asked: Asked, *, now_s: float, run_started_s: float, policy: Policy) 
 
 
 def keep_answers(ledger: Ledger, answers: Iterable[Asked], *, now_s: float) -> None:
-    """Keep answers about settled entries as evidence; one that contradicts what is settled flags its entry."""
+    """Keep answers about settled entries as evidence; one that contradicts what is settled flags it."""
     with ledger.atomic():
         for asked in answers:
             result = QueryResult(

@@ -24,7 +24,7 @@ from campaign.stages.report import verify_report, write_report
 from tests.report.samples import NOW, SENT, campaign, entry
 from tests.report.test_write_report import FixedClock
 
-SEALED = ("xlsx", "html", "json")
+SEALED = ("xlsx", "html", "json", "csv")
 
 
 @pytest.fixture
@@ -96,6 +96,9 @@ def test_an_untouched_report_fits_its_ledger(ledger, tmp_path, kind, unmask):
         ("json", '"rows":4', '"rows":5', "rows"),
         ("html", '"3.00"', '"0.30"', "line "),
         ("html", "¥14.00", "¥15.00", "line "),
+        ("csv", "3.00", "0.30", "line 3 total_amount_yuan"),
+        ("csv", "张三4", "张三5", "line 4 姓名"),
+        ("csv", "total_amount_yuan", "total", "line 1 total"),
     ],
 )
 def test_one_changed_figure_is_named(ledger, tmp_path, kind, old, new, place):
@@ -143,6 +146,7 @@ def test_an_older_report_fits_a_ledger_that_has_moved_on(ledger, tmp_path, kind)
         ("xlsx", "<v>2.0</v>", "<v>20.0</v>"),
         ("json", '"total_amount":200', '"total_amount":2000'),
         ("html", '"2.00"', '"20.00"'),
+        ("csv", "2.00", "20.00"),
         ("xlsx", "<t>never sent, nothing paid</t></is></c><c r=\"E5\"",
          "<t>paid and claimed</t></is></c><c r=\"E5\""),
     ],
@@ -192,6 +196,14 @@ def test_what_is_no_report_is_refused_in_words(ledger, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match="carries no seal"):
         verify(ledger, tmp_path / name)
+
+
+def test_a_csv_without_its_json_is_refused_and_told_what_is_missing(ledger, tmp_path):
+    paths = written(ledger, tmp_path)
+    paths["json"].unlink()
+    with pytest.raises(UsageError) as refused:
+        verify(ledger, paths["csv"])
+    assert ".json" in str(refused.value.advice)
 
 
 def test_a_missing_file_is_said_in_words(ledger, tmp_path):
