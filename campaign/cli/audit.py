@@ -27,8 +27,9 @@ def audit(session: Session) -> int:
     with existing_ledger(settings, SystemClock()) as ledger:
         broken = list(islice(ledger.broken_events(), _NAMED)) if ledger else []
         unexplained = list(islice(ledger.unexplained(), _NAMED)) if ledger else []
+        matches = list(islice(ledger.broken_matches(), _NAMED)) if ledger else []
         events, digest = ledger.head() if ledger else (0, "")
-    good = not broken and not unexplained
+    good = not broken and not unexplained and not matches
     if session.json:
         session.answer_json(
             {
@@ -37,6 +38,7 @@ def audit(session: Session) -> int:
                 "head": digest,
                 "broken_events": broken,
                 "unexplained": unexplained,
+                "altered_matches": matches,
             }
         )
     for number in broken:
@@ -47,6 +49,11 @@ def audit(session: Session) -> int:
     for mch_billno in unexplained:
         session.tell(
             text("The state of {number} does not follow from its events.", number=mch_billno),
+            style="bold red",
+        )
+    for name in matches:
+        session.tell(
+            text("What the match of {campaign} with the funds bills brought was altered.", campaign=name),
             style="bold red",
         )
     if good:

@@ -25,6 +25,7 @@ from campaign.domain.summary import Sum
 from campaign.domain.verdict import OWNER_TEXT
 from campaign.errors import UsageError
 from campaign.ports import SystemClock
+from campaign.stages.match import keep
 from campaign.stages.match import match as match_bills
 from campaign.text import Text, text
 
@@ -59,8 +60,8 @@ class _Asked:
     "match",
     help=text(
         "Match a campaign with the funds bill: which packets it shows, and what does not fit. "
-        "BILL is a file as WeChat Pay gives it, or several; or let --date and --download fetch it. Changes "
-        "nothing."
+        "BILL is a file as WeChat Pay gives it, or several; or let --date and --download fetch it. The "
+        "ledger keeps bills and findings for the report; without a BILL the kept ones are matched again."
     ),
     examples=(
         "campaign match lantern fundflow-2026-03.csv",
@@ -111,7 +112,11 @@ def match(
         account=account,
     )
     opening_fen, closing_fen = _fen("--opening", opening), _fen("--closing", closing)
-    _refuse_nothing(asked)
+    if asked.download and not asked.days:
+        raise UsageError(
+            text("--download needs the days to fetch."),
+            advice=text("Add them, as in: --date 2026-03-03"),
+        )
     with existing_ledger(settings, clock) as ledger:
         [campaign] = chosen_campaigns(ledger, name)
         assert ledger is not None
@@ -124,25 +129,18 @@ def match(
             opening_fen=opening_fen,
             closing_fen=closing_fen,
         )
-    now_s = clock.now_s()
+        if not found.bills:
+            raise UsageError(
+                text("There is no bill to match with."),
+                advice=text("Name the bill's file, or add --date YYYY-MM-DD --download."),
+            )
+        now_s = clock.now_s()
+        keep(ledger, campaign, found, now_s=now_s)
     if session.json:
         session.answer_json(as_json(found, campaign, session, now_s=now_s, unmask=unmask))
     else:
         _tell(found, campaign, session, now_s=now_s, unmask=unmask)
     return EXIT_DONE if found.clean else EXIT_NEEDS_PERSON
-
-
-def _refuse_nothing(asked: _Asked) -> None:
-    if asked.download and not asked.days:
-        raise UsageError(
-            text("--download needs the days to fetch."),
-            advice=text("Add them, as in: --date 2026-03-03"),
-        )
-    if not asked.files and not asked.download:
-        raise UsageError(
-            text("There is no bill to match with."),
-            advice=text("Name the bill's file, or add --date YYYY-MM-DD --download."),
-        )
 
 
 def _fen(option_name: str, yuan: str | None) -> int | None:

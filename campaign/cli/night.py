@@ -130,7 +130,8 @@ def night_exit_code(night: Night) -> int:
     codes.add(exit_code((each.standing for each in night.campaigns), interrupted=night.interrupted))
     if EXIT_INTERRUPTED in codes:
         return EXIT_INTERRUPTED
-    found = codes - {EXIT_DONE} or not night.bill.clean or any(night.findings)
+    stands = any(each.discrepancies or each.findings for each in night.campaigns)
+    found = codes - {EXIT_DONE} or not night.bill.clean or stands
     return next((code for code in _FAILURES if code in codes), EXIT_NEEDS_PERSON if found else EXIT_DONE)
 
 
@@ -326,6 +327,7 @@ def _json(ended: Ended, session: Session) -> dict[str, object]:
                 "questions": each.questions,
                 "repeats": each.repeats,
                 "findings": [_finding_json(finding, session) for finding in each.findings],
+                "discrepancies": each.discrepancies,
                 "files": [str(file) for file in each.files],
             }
             for each in night.campaigns
@@ -390,6 +392,6 @@ def _campaign_figures(each: CampaignNight) -> CampaignFigures:
         name=each.standing.campaign.name,
         totals=each.standing.totals,
         needs_person=len(each.standing.needs),
-        discrepancies=len(each.findings),
+        discrepancies=each.discrepancies,
         deadlines={deadline.cliff.value: deadline.at_s for deadline in each.deadlines},
     )

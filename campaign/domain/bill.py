@@ -58,6 +58,8 @@ class Bill:
     flaw: Text | None = None
     #: The Beijing days that it is known to cover; empty where only its lines tell.
     asked_days: frozenset[date] = frozenset()
+    #: The file as it came, to be kept as evidence; empty where there was no bill of these days.
+    content: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def days(self) -> frozenset[date]:

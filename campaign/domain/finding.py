@@ -53,6 +53,21 @@ class Finding:
     #: The lines concerned; of an unknown business only the first.
     lines: tuple[BillLine, ...] = ()
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The same for the same discrepancy, whenever it is found again."""
+        if self.entry is not None:
+            return self.kind, self.entry.mch_billno
+        line = self.lines[0]
+        if self.kind is Kind.UNKNOWN_BUSINESS:
+            return self.kind, line.business_name, line.business_type
+        return self.kind, line.flow_id, line.voucher_no, line.business_no, f"{line.change_fen}"
+
+    @property
+    def bill_fen(self) -> int | None:
+        """What the bill says about it, in fen; None where it says nothing."""
+        return sum(line.fen for line in self.lines) if self.lines else None
+
 
 def two_debits(entry: Entry, debits: Sequence[BillLine]) -> Finding:
     """The row was paid more than once."""

@@ -72,6 +72,13 @@ class Match:
     bill_sent: Sum = field(default_factory=Sum)
     ledger_refunded: Sum = field(default_factory=Sum)
     bill_refunded: Sum = field(default_factory=Sum)
+    #: Each line that belongs to a row of the campaign, with the row's ``mch_billno``.
+    pairs: list[tuple[str, BillLine]] = field(default_factory=list)
+
+    @property
+    def days(self) -> frozenset[date]:
+        """The Beijing days that the bills cover."""
+        return frozenset[date]().union(*(bill.days for bill in self.bills))
 
     @property
     def holds(self) -> bool:
@@ -104,16 +111,15 @@ def match(
         closing_fen: what they held after the last.
     """
     parts = _without_repeats(bills)
-    covered = frozenset[date]().union(*(bill.days for bill in bills))
-    matching = _Matching(
-        Match(bills=tuple(bills)), [line for part in parts for line in part], covered, names, mch_id
-    )
+    found = Match(bills=tuple(bills))
+    covered = found.days
+    matching = _Matching(found, [line for part in parts for line in part], covered, names, mch_id)
     for entry in entries:
         matching.take(entry)
     for numbers in elsewhere:
         matching.set_aside(numbers)
     matching.finish()
-    found, kinds = matching.found, matching.kinds()
+    kinds = matching.kinds()
     segments = [
         Segment(bill.account, [(line, next(kinds)) for line in part])
         for bill, part in zip(bills, parts, strict=True)
@@ -154,6 +160,10 @@ class _Wanted:
     first: date
     last: date
 
+    @property
+    def days(self) -> frozenset[date]:
+        return frozenset(day_range(self.first, self.last))
+
 
 class _Matching:
     """One match under way: `take` every entry, `set_aside` every other one, `finish`."""
@@ -186,6 +196,7 @@ class _Matching:
         found.rows += 1
         lines = self._numbered((entry.mch_billno, entry.send_listid, entry.detail_id))
         found.by_number += len(lines)
+        found.pairs += ((entry.mch_billno, line) for line in lines)
         debits = [line for line in lines if not line.incoming]
         refunds = [line for line in lines if line.incoming]
         for line in debits:
@@ -303,8 +314,9 @@ class _Matching:
                 if place is not None:
                     self._taken[place] = 1
                     self.found.by_amount += 1
+                    self.found.pairs.append((wanted.entry.mch_billno, self._lines[place]))
                     self._count(wanted, in_bill=True)
-                elif all(day in self._covered for day in day_range(wanted.first, wanted.last)):
+                elif not wanted.days - self._covered:
                     self._count(wanted, in_bill=False)
                     self.found.findings.append(
                         missing(
@@ -319,6 +331,16 @@ class _Matching:
         (found.ledger_refunded if wanted.incoming else found.ledger_sent).add(wanted.fen)
         if in_bill:
             (found.bill_refunded if wanted.incoming else found.bill_sent).add(wanted.fen)
+
+
+def debit_days(entry: Entry) -> frozenset[date]:
+    """The Beijing days on whose bills the debit of a paid row can stand."""
+    return _wanted_debit(entry).days
+
+
+def refund_days(entry: Entry) -> frozenset[date]:
+    """The Beijing days on whose bills the refund of a row that came back can stand."""
+    return _wanted_refund(entry, entry.refund_amount).days
 
 
 def _wanted_debit(entry: Entry) -> _Wanted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from campaign.domain.answer import Outcome, QueryAnswer, SendAnswer, Status
@@ -89,6 +90,25 @@ class Question:
     raw: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptBill:
+    """A funds bill's file as it came."""
+
+    file: str
+    account: str
+    #: The Beijing days that it covers, where it was asked for by day; else empty.
+    asked_days: frozenset[date]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """When a campaign was matched with funds bills, and the Beijing days that these cover."""
+
+    at_s: float
+    days: frozenset[date]
+
+
 class EventKind(StrEnum):
     """What happened."""
 
@@ -100,6 +120,10 @@ class EventKind(StrEnum):
     CAMPAIGN_CANCELLED = "campaign_cancelled"
     CAMPAIGN_REOPENED = "campaign_reopened"
     PERSON_DEFERRED = "person_deferred"
+    #: Matched with the funds bills, and that brought something else than the last time.
+    MATCHED = "matched"
+    # to the ledger
+    BILL_KEPT = "bill_kept"
     # to an entry
     PLANNED = "planned"
     REVISED = "revised"

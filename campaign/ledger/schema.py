@@ -221,8 +221,52 @@ _FIRST: Final = (
     "CREATE TABLE person_wait (re_openid TEXT PRIMARY KEY, until_s REAL NOT NULL) STRICT, WITHOUT ROWID",
 )
 
+_BILLS: Final = (
+    # The funds bills as they came: a row's money may be on the bill of either of two days, and the night
+    # fetches them one by one.
+    """
+    CREATE TABLE bill (
+        id INTEGER PRIMARY KEY,
+        file TEXT NOT NULL,              -- as people know it
+        account TEXT NOT NULL,
+        first_day TEXT NOT NULL,
+        last_day TEXT NOT NULL,
+        days TEXT NOT NULL,              -- JSON list
+        asked INTEGER NOT NULL,          -- 1: it was asked for by day; 0: its days are those of its lines
+        content BLOB NOT NULL            -- empty: WeChat Pay has no bill of these days, since nothing moved
+    ) STRICT
+    """,
+    # What a campaign's last match brought; its lines and findings are below.
+    """
+    CREATE TABLE matching (
+        campaign INTEGER PRIMARY KEY REFERENCES campaign (id),
+        matched_at_s REAL NOT NULL,
+        event INTEGER NOT NULL,          -- the campaign's last event that the match knows
+        days TEXT NOT NULL               -- JSON list
+    ) STRICT
+    """,
+    # The lines that belong to an entry.
+    """
+    CREATE TABLE billed (
+        entry INTEGER NOT NULL REFERENCES entry (seq),
+        place INTEGER NOT NULL,
+        line TEXT NOT NULL,              -- JSON list
+        PRIMARY KEY (entry, place)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE finding (
+        campaign INTEGER NOT NULL REFERENCES campaign (id),
+        place INTEGER NOT NULL,          -- the loudest first
+        mch_billno TEXT,                 -- NULL: a line that belongs to no row
+        content TEXT NOT NULL,           -- JSON object
+        PRIMARY KEY (campaign, place)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
 #: Name and statements of every migration, oldest first.
-MIGRATIONS: Final = (("first", _FIRST),)
+MIGRATIONS: Final = (("first", _FIRST), ("bills", _BILLS))
 VERSION: Final = len(MIGRATIONS)
 
 

@@ -9,7 +9,8 @@ The ledger's rooms, each on those before it:
 - `database`: transactions and statements; `chain`: the events that every change appends.
 - `campaigns`: what is recorded about a campaign as a whole; `agenda`: what is due, and what is made due.
 - `reading`: entries, their history, sums. On it: `planning` (a sheet's entries), `sends` (before a request
-  leaves: budgets and intents), `outcomes` (what requests and questions brought).
+  leaves: budgets and intents), `outcomes` (what requests and questions brought), `bills` (funds bills, and
+  what their match brought).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Self
 
 from campaign.ledger import file, schema
 from campaign.ledger.agenda import Agenda
+from campaign.ledger.bills import Bills
 from campaign.ledger.database import StaleEntry
 from campaign.ledger.outcomes import Outcomes
 from campaign.ledger.planning import Planning
@@ -29,7 +31,7 @@ from campaign.ports import Clock
 __all__ = ["Begun", "Ledger", "QueryResult", "SendResult", "StaleEntry"]
 
 
-class Ledger(Planning, Sends, Outcomes, Agenda):
+class Ledger(Planning, Sends, Outcomes, Bills, Agenda):
     """One merchant's entries at one gateway. For the thread that opened it.
 
     Every method may raise `StorageError` (disk full, folder read-only, file locked by another program)

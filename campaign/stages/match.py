@@ -1,15 +1,28 @@
-"""Match the ledger with what WeChat Pay said and with what the funds bill shows (R10.5)."""
+"""Match the ledger with what WeChat Pay said and with what the funds bills show (R10.5).
+
+The bills are kept in the ledger, since a row's money may be on the bill of either of two days, and the
+night fetches them one by one. What a match brings is kept there, too: the report shows it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import Final
 
 from campaign.domain.bill import Bill, BusinessNames
+from campaign.domain.days import DAY_S, beijing_day
+from campaign.domain.finding import Finding
 from campaign.domain.matching import Match
 from campaign.domain.matching import match as match_entries
 from campaign.errors import UsageError
 from campaign.ledger.store import Ledger
 from campaign.text import text
+from campaign.wechat.fundflow import parse_bill
+
+_DAY: Final = timedelta(days=1)
+#: How long after its last movement a packet's money may still move: WeChat Pay forgets it after 30 days.
+_AFTERMATH_S: Final = 30 * DAY_S
 
 
 def match(
@@ -22,7 +35,7 @@ def match(
     opening_fen: int | None = None,
     closing_fen: int | None = None,
 ) -> Match:
-    """Match one campaign with the bills of some days; reads the ledger and changes nothing.
+    """Match one campaign with these bills and those that the ledger keeps; changes nothing.
 
     Args:
         bills: of the merchant; lines of the ledger's other campaigns are recognised and set aside.
@@ -39,10 +52,45 @@ def match(
         )
     return match_entries(
         ledger.entries(campaign_name),
-        bills,
+        sorted(
+            [*bills, *_kept(ledger, campaign_name, bills)], key=lambda bill: min(bill.days, default=date.max)
+        ),
         elsewhere=ledger.numbers(but=campaign_name),
         names=names,
         mch_id=mch_id,
         opening_fen=opening_fen,
         closing_fen=closing_fen,
     )
+
+
+def keep(ledger: Ledger, campaign_name: str, found: Match, *, now_s: float) -> list[Finding]:
+    """Keep a match and its bills in the ledger, for the report; returns the findings that are new."""
+    with ledger.atomic():
+        for bill in found.bills:
+            ledger.keep_bill(bill, now_s)
+        known = {finding.key for finding in ledger.findings(campaign_name)}
+        ledger.keep_match(campaign_name, found.days, found.pairs, found.findings, now_s)
+    return [finding for finding in found.findings if finding.key not in known]
+
+
+def touched(ledger: Ledger, campaign_name: str) -> tuple[date, date] | None:
+    """The first and last Beijing day on whose bills the campaign's money can stand; None: nothing moved."""
+    first_s, last_s = ledger.moved(campaign_name)
+    if last_s is None:
+        return None
+    first = date.min if first_s is None else beijing_day(first_s) - _DAY
+    return first, beijing_day(last_s + _AFTERMATH_S)
+
+
+def _kept(ledger: Ledger, campaign_name: str, bills: Sequence[Bill]) -> Iterator[Bill]:
+    """The kept bills of the campaign's days, but for those that the given ones replace."""
+    days = touched(ledger, campaign_name)
+    if days is None:
+        return
+    for kept in ledger.kept_bills(*days):
+        if not kept.content:
+            bill = Bill(file=kept.file, account=kept.account, asked_days=kept.asked_days)
+        else:
+            bill = parse_bill(kept.content, file=kept.file, account=kept.account, days=kept.asked_days)
+        if not any(bill.account == given.account and bill.days <= given.days for given in bills):
+            yield bill

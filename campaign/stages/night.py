@@ -7,7 +7,7 @@ report. Missed nights need nothing special, since due is due and days without a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -15,18 +15,19 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from campaign.domain.account import Break
-from campaign.domain.bill import Bill, BillLine
+from campaign.domain.bill import Bill
 from campaign.domain.campaign import HaltReason
 from campaign.domain.days import beijing_day, day_range
 from campaign.domain.deadline import BILL_WINDOW_S, Deadline
 from campaign.domain.entry import Todo
-from campaign.domain.finding import Finding, Kind
+from campaign.domain.finding import Finding
 from campaign.domain.matching import Match
 from campaign.errors import CampaignError, NotFinished, SetupError
 from campaign.ledger.nights import Memory
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock
 from campaign.stages.deadlines import deadlines
+from campaign.stages.match import keep, touched
 from campaign.stages.reconcile import reconcile
 from campaign.stages.shift import Desk, Shift
 from campaign.stages.standing import Standing, standing
@@ -76,8 +77,10 @@ class CampaignNight:
     deadlines: list[Deadline]
     questions: int = 0
     repeats: int = 0
-    #: What the bills contradict about its rows.
+    #: What the bills contradict about its rows, as no night before has told.
     findings: list[Finding] = field(default_factory=list)
+    #: All that its last match contradicts, told before or not.
+    discrepancies: int = 0
     #: The report, where it was written anew.
     files: list[Path] = field(default_factory=list)
 
@@ -88,7 +91,7 @@ class BillNight:
 
     days: list[date] = field(default_factory=list)
     missing: list[date] = field(default_factory=list)
-    #: Lines that no campaign explains.
+    #: Lines that no campaign explains, and that no night before has told.
     findings: list[Finding] = field(default_factory=list)
     breaks: list[Break] = field(default_factory=list)
     #: Files that contradict their own summary.
@@ -135,6 +138,7 @@ def night(watch: Watch, memory: Memory) -> Night:
                 questions=shift.questions if shift else 0,
                 repeats=shift.requests if shift else 0,
                 findings=found.get(name, []),
+                discrepancies=sum(1 for _ in watch.ledger.findings(name)),
                 files=[] if watch.stopped() else _reported(watch, name, result, memory),
             )
         )
@@ -181,29 +185,64 @@ def _note_shift(watch: Watch, result: Night, shift: Shift) -> None:
 
 
 def _matched(watch: Watch, names: Sequence[str], result: Night, memory: Memory) -> dict[str, list[Finding]]:
-    """Fetch the bills that are still missing, match them, and give each campaign what concerns its rows."""
+    """Fetch the bills that are still missing, match them, and give each campaign what is new about its rows.
+
+    What a match brings is kept in the ledger; what stood there before was told by an earlier night.
+    """
     if watch.bills is None:
         return {}
-    bills = _fetched(watch, result, memory)
-    if not bills:
-        return {}
-    rows: dict[str, list[Finding]] = {}
-    # A line is nobody's only if it is no campaign's.
-    shared: Counter[tuple[Kind, tuple[BillLine, ...]]] | None = None
-    known: dict[tuple[Kind, tuple[BillLine, ...]], Finding] = {}
-    for name in names:
+    ledger, bills = watch.ledger, _fetched(watch, result, memory)
+    matches: dict[str, Match] = {}
+    for name in _to_match(ledger, names, bills):
         with _noted(watch, result, "match_failed", campaign=name):
-            match = watch.match(name, bills)
-            rows[name] = [finding for finding in match.findings if finding.entry]
-            others = [finding for finding in match.findings if not finding.entry]
-            counted = Counter((finding.kind, finding.lines) for finding in others)
-            shared = counted if shared is None else shared & counted
-            known |= {(finding.kind, finding.lines): finding for finding in others}
-            result.bill.breaks = match.breaks
-            watch.log.info("matched", campaign=name, clean=match.clean, findings=len(rows[name]))
-    result.bill.findings = [known[key] for key in (shared or Counter()).elements()]
+            matches[name] = watch.match(name, bills)
+    _drop_explained(matches)
+    fresh = {bill.file for bill in bills}
+    rows: dict[str, list[Finding]] = {}
+    loose: dict[tuple[str, ...], Finding] = {}
+    told = {f.key for name in matches for f in ledger.findings(name)}
+    for name, found in matches.items():
+        with _noted(watch, result, "match_failed", campaign=name):
+            new = keep(ledger, name, found, now_s=watch.clock.now_s())
+            rows[name] = [finding for finding in new if finding.entry]
+            loose |= {finding.key: finding for finding in new if finding.key not in told}
+            result.bill.breaks = [each for each in found.breaks if each.file in fresh]
+            watch.log.info("matched", campaign=name, clean=found.clean, findings=len(new))
+    result.bill.findings = [finding for finding in loose.values() if not finding.entry]
     result.bill.flawed = [bill.file for bill in bills if bill.flaw]
     return rows
+
+
+def _to_match(ledger: Ledger, names: Sequence[str], bills: Sequence[Bill]) -> list[str]:
+    """The campaigns whose money can stand on these bills, and those with news since they were matched."""
+    days = {day for bill in bills for day in bill.days}
+    found = []
+    for name in names:
+        moved = touched(ledger, name)
+        if moved and (any(moved[0] <= day <= moved[1] for day in days) or ledger.has_news(name)):
+            found.append(name)
+    # A line that no campaign explains is named even where no campaign is near.
+    return found or list(names[-1:] if bills else ())
+
+
+def _drop_explained(matches: Mapping[str, Match]) -> None:
+    """A line is nobody's only if it is no campaign's: where numbers are missing, each knows its own only."""
+    counts = {
+        name: Counter(finding.key for finding in found.findings if not finding.entry)
+        for name, found in matches.items()
+    }
+    files = {name: {bill.file for bill in found.bills} for name, found in matches.items()}
+    for found in matches.values():
+        seen: Counter[tuple[str, ...]] = Counter()
+        kept = []
+        for finding in found.findings:
+            if not finding.entry:
+                seen[finding.key] += 1
+                others = (name for name in matches if finding.lines[0].file in files[name])
+                if seen[finding.key] > min(counts[name][finding.key] for name in others):
+                    continue
+            kept.append(finding)
+        found.findings = kept
 
 
 def _fetched(watch: Watch, result: Night, memory: Memory) -> list[Bill]:

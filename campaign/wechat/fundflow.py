@@ -102,7 +102,13 @@ def parse_bill(
     if rest := next(rows, None):
         raise _rejected(file, text("something follows its summary"), rest[0])
     return Bill(
-        file=file, account=account, lines=tuple(lines), sha1=digest, flaw=flaw, asked_days=frozenset(days)
+        file=file,
+        account=account,
+        lines=tuple(lines),
+        sha1=digest,
+        flaw=flaw,
+        asked_days=frozenset(days),
+        content=content,
     )
 
 

@@ -185,11 +185,50 @@ def test_mistakes_have_their_exit_code_and_one_sentence(rows, capsys, arguments,
     assert answered(capsys)["error"]["exit_code"] == code
 
 
-def test_the_ledger_is_only_read(rows, tmp_path, capsys):
+def test_entries_and_totals_are_only_read(rows, tmp_path, capsys):
     db = tmp_path / "campaign.rehearsal.db"
-    before = list(sqlite3.connect(db).iterdump())
+
+    def books() -> list[list[object]]:
+        with sqlite3.connect(db) as ledger:
+            tables = ("entry", "total", "attempt", "question", "person_day", "merchant_day")
+            return [ledger.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+
+    before = books()
     main(["match", NAME, saved(debit(rows[0]))])
-    assert list(sqlite3.connect(db).iterdump()) == before
+    assert books() == before
+
+
+def test_what_was_matched_once_is_matched_again_without_the_file(rows, tmp_path, capsys):
+    """The ledger keeps the bill, and the report is told; the same match twice is one event."""
+    assert main(["match", NAME]) == 2
+    file = saved(debit(rows[0]))
+    assert main(["match", NAME, file]) == 6
+    Path(file).unlink()
+    capsys.readouterr()
+    for _ in range(2):
+        assert main(["match", NAME, "--json"]) == 6
+        [finding] = json.loads(capsys.readouterr().out)["findings"]
+        assert (finding["kind"], finding["mch_billno"]) == ("not_in_bill", rows[1].mch_billno)
+    with open_ledger(tmp_path / "campaign.rehearsal.db") as ledger:
+        kinds = [event.kind.value for event in ledger.events()]
+        assert (kinds.count("bill_kept"), kinds.count("matched")) == (1, 1)
+        assert list(ledger.broken_events()) == list(ledger.broken_matches()) == []
+
+
+def test_a_better_bill_of_the_same_days_replaces_the_one_before(rows, capsys):
+    """Finance downloads it again, as the advice says: the old one's gap is no finding any more."""
+    assert main(["match", NAME, saved(debit(rows[0]))]) == 6
+    assert main(["match", NAME, saved(*map(debit, rows))]) == 0
+    assert main(["match", NAME]) == 0
+
+
+def test_audit_names_a_match_that_somebody_altered(rows, tmp_path, capsys):
+    main(["match", NAME, saved(debit(rows[0]))])
+    assert main(["audit"]) == 0
+    with sqlite3.connect(tmp_path / "campaign.rehearsal.db") as ledger:
+        ledger.execute("DELETE FROM finding")
+    assert main(["audit"]) == 6
+    assert NAME in capsys.readouterr().out
 
 
 def test_names_come_from_the_settings(rows, tmp_path, capsys):

@@ -369,6 +369,26 @@ def test_no_bill_before_it_was_surely_made_proves_nothing(biller: Operator) -> N
     assert biller.night().bill.days == [TODAY, TODAY + DAY]
 
 
+def test_a_debit_near_midnight_is_missed_once_both_days_are_known(biller: Operator) -> None:
+    """The bills of two days come one by one, and it could stand on either."""
+    biller.until(TODAY + DAY, -30 / 3600)
+    biller.machine.run(orders("oLate 9.99"), name="late")
+
+    def drop(lines: list[BillLine]) -> None:
+        lines[:] = [line for line in lines if line.fen != 999]
+
+    biller.change = lambda bill: with_lines(bill, drop) if bill.lines else bill
+    named = []
+    for n in (1, 2, 3, 4):
+        biller.until(TODAY + n * DAY, 10.5)
+        result = biller.night()
+        named.append([finding.kind for finding in result.findings])
+        late = next(each for each in result.campaigns if each.standing.campaign.name == "late")
+        assert late.discrepancies == (n > 1)
+        assert night_exit_code(result) == (6 if n > 1 else 0), "it stands until it is explained"
+    assert named == [[], [Kind.NOT_IN_BILL], [], []], "and is told once"
+
+
 def test_a_doubled_line_belongs_to_its_row_and_its_campaign(biller: Operator) -> None:
     def double(lines: list[BillLine]) -> None:
         lines.append(replace(lines[-1], flow_id="999"))
