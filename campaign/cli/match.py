@@ -17,11 +17,10 @@ from campaign.config import Settings
 from campaign.domain.account import Account
 from campaign.domain.bill import Bill
 from campaign.domain.days import DAY_S, beijing_text, rfc3339
-from campaign.domain.finding import Finding, Kind
+from campaign.domain.finding import KIND_TEXT, Finding, Kind
 from campaign.domain.mask import mask_openid
 from campaign.domain.matching import Match
-from campaign.domain.money import NotMoney, fen_from_yuan, yuan_grouped
-from campaign.domain.summary import Sum
+from campaign.domain.money import NotMoney, Sum, fen_from_yuan, yuan_grouped
 from campaign.domain.verdict import OWNER_TEXT
 from campaign.errors import UsageError
 from campaign.ports import SystemClock
@@ -31,19 +30,6 @@ from campaign.text import Text, text
 
 #: So many findings and breaks are told in the terminal; the JSON has them all.
 _TOLD: Final = 20
-
-KIND_TEXT: Final[dict[Kind, Text]] = {
-    Kind.TWO_DEBITS: text("DEBITED TWICE"),
-    Kind.DEBIT_UNEXPECTED: text("debited, and not paid by the ledger"),
-    Kind.NOT_IN_LEDGER: text("in the bill, not in the ledger"),
-    Kind.AMOUNT_DIFFERS: text("another amount"),
-    Kind.NOT_IN_BILL: text("in the ledger, not in the bill"),
-    Kind.REFUND_MISSING: text("refund missing in the bill"),
-    Kind.TWO_REFUNDS: text("refunded twice"),
-    Kind.REFUND_UNEXPECTED: text("refunded, and not by the ledger"),
-    Kind.ANSWERS_DIFFER: text("WeChat Pay's answers differ"),
-    Kind.UNKNOWN_BUSINESS: text("unknown business"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Final, Self
 
 from campaign.domain.days import beijing_day, day_range
 from campaign.text import Text
@@ -97,3 +99,32 @@ class BusinessNames:
         if names & self.top_ups:
             return Business.TOP_UP
         return Business.OTHER if names & self.others else Business.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What the funds bills have for one row. Amounts are fen; None where they have nothing."""
+
+    lines: tuple[BillLine, ...] = ()
+    #: The debits' sum, and the moment of the last.
+    paid_fen: int | None = None
+    paid_at_s: float | None = None
+    #: The same of the refunds.
+    back_fen: int | None = None
+    back_at_s: float | None = None
+
+    @classmethod
+    def of(cls, lines: Sequence[BillLine]) -> Self:
+        """Sum up a row's lines."""
+        debits = [line for line in lines if not line.incoming]
+        refunds = [line for line in lines if line.incoming]
+        return cls(
+            lines=tuple(lines),
+            paid_fen=sum(line.fen for line in debits) if debits else None,
+            paid_at_s=max((line.billed_at_s for line in debits), default=None),
+            back_fen=sum(line.fen for line in refunds) if refunds else None,
+            back_at_s=max((line.billed_at_s for line in refunds), default=None),
+        )
+
+
+NOT_BILLED: Final = Billed()

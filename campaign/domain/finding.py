@@ -39,6 +39,20 @@ class Kind(StrEnum):
     UNKNOWN_BUSINESS = "unknown_business"
 
 
+KIND_TEXT: Final[dict[Kind, Text]] = {
+    Kind.TWO_DEBITS: text("DEBITED TWICE"),
+    Kind.DEBIT_UNEXPECTED: text("debited, and not paid by the ledger"),
+    Kind.NOT_IN_LEDGER: text("in the bill, not in the ledger"),
+    Kind.AMOUNT_DIFFERS: text("another amount"),
+    Kind.NOT_IN_BILL: text("in the ledger, not in the bill"),
+    Kind.REFUND_MISSING: text("refund missing in the bill"),
+    Kind.TWO_REFUNDS: text("refunded twice"),
+    Kind.REFUND_UNEXPECTED: text("refunded, and not by the ledger"),
+    Kind.ANSWERS_DIFFER: text("WeChat Pay's answers differ"),
+    Kind.UNKNOWN_BUSINESS: text("unknown business"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One discrepancy, who acts on it, and since when it is there (Unix seconds)."""
@@ -65,8 +79,24 @@ class Finding:
 
     @property
     def bill_fen(self) -> int | None:
-        """What the bill says about it, in fen; None where it says nothing."""
-        return sum(line.fen for line in self.lines) if self.lines else None
+        """What moved by the bill; None where the finding is about no amount of a row or line."""
+        if self.kind in (Kind.ANSWERS_DIFFER, Kind.UNKNOWN_BUSINESS):
+            return None
+        return sum(line.fen for line in self.lines)
+
+    @property
+    def ledger_fen(self) -> int | None:
+        """What should have moved by the ledger; None as for `bill_fen`."""
+        if self.kind in (Kind.ANSWERS_DIFFER, Kind.UNKNOWN_BUSINESS):
+            return None
+        if self.kind in (Kind.NOT_IN_LEDGER, Kind.DEBIT_UNEXPECTED, Kind.REFUND_UNEXPECTED):
+            return 0
+        entry = self.entry
+        assert entry is not None, "what is left is about a row"
+        refund = self.kind in (Kind.REFUND_MISSING, Kind.TWO_REFUNDS) or any(
+            line.incoming for line in self.lines
+        )
+        return (entry.refund_amount or entry.total_amount) if refund else entry.total_amount
 
 
 def two_debits(entry: Entry, debits: Sequence[BillLine]) -> Finding:

@@ -33,9 +33,9 @@ from campaign.domain.finding import (
     two_refunds,
     unknown_business,
 )
+from campaign.domain.money import Sum
 from campaign.domain.state import State
-from campaign.domain.summary import DEBITED, Sum
-from campaign.domain.verdict import Verdict, verdict
+from campaign.domain.verdict import DEBITED, Verdict, verdict
 from campaign.text import Text
 
 #: How long after an answer the money may move at the latest; decides which day's bill must have the line.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -67,3 +68,16 @@ def _fen(number: str, *, fen_per_unit: int) -> int:
     if finer:
         raise FinerThanFen(number)
     return fen
+
+
+@dataclass(slots=True)
+class Sum:
+    """So many rows and so many fen."""
+
+    rows: int = 0
+    fen: int = 0
+
+    def add(self, fen: int) -> None:
+        """Count one more row."""
+        self.rows += 1
+        self.fen += fen

@@ -12,26 +12,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Self
 
+from campaign.domain.bill import NOT_BILLED, Billed
+from campaign.domain.billing import Billing
 from campaign.domain.days import HOUR_S, beijing_day, moment_s
 from campaign.domain.entry import Entry
+from campaign.domain.money import Sum
 from campaign.domain.state import State
-from campaign.domain.verdict import Verdict, verdict
-
-#: Verdicts under which WeChat Pay took the money, for a while at least.
-DEBITED = frozenset({Verdict.CLAIMED, Verdict.UNCLAIMED, Verdict.REFUNDED})
-
-
-@dataclass(slots=True)
-class Sum:
-    """So many rows and so many fen."""
-
-    rows: int = 0
-    fen: int = 0
-
-    def add(self, fen: int) -> None:
-        """Count one more row."""
-        self.rows += 1
-        self.fen += fen
+from campaign.domain.verdict import DEBITED, Verdict, verdict
 
 
 @dataclass(slots=True)
@@ -92,6 +79,8 @@ class Summary:
     #: First and last moment at which a request left, in Unix seconds.
     first_sent_at_s: float | None = None
     last_sent_at_s: float | None = None
+    #: What the funds bills say.
+    billing: Billing = field(default_factory=Billing)
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Self:
@@ -107,8 +96,8 @@ class Summary:
         parts = [self.totals.verdicts[found] for found in (Verdict.CLAIMED, Verdict.UNCLAIMED)]
         return Sum(sum(part.rows for part in parts), sum(part.fen for part in parts))
 
-    def add(self, entry: Entry) -> None:
-        """Count one entry everywhere it belongs."""
+    def add(self, entry: Entry, billed: Billed = NOT_BILLED) -> None:
+        """Count one entry everywhere it belongs, with its lines in the funds bills."""
         found = verdict(entry)
         fen = entry.total_amount
         self.totals.add(found, fen)
@@ -122,6 +111,7 @@ class Summary:
             person.paid.add(fen)
         if entry.err_code and found not in DEBITED:
             self.err_codes[entry.err_code].add(fen)
+        self.billing.add(entry, found, billed)
         self._add_days(entry, found)
 
     def _add_days(self, entry: Entry, found: Verdict) -> None:

@@ -43,6 +43,10 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: Verdicts under which WeChat Pay took the money, for a while at least.
+DEBITED: Final = frozenset({Verdict.CLAIMED, Verdict.UNCLAIMED, Verdict.REFUNDED})
+
+
 class Owner(StrEnum):
     """Who takes the next step."""
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from xlsxwriter.chart import Chart
 
-from campaign.domain.summary import Sum, Summary
+from campaign.domain.money import Sum
+from campaign.domain.summary import Summary
 from campaign.domain.verdict import OWNER_TEXT, VERDICT_TEXT, Explain, Verdict
 from campaign.report.cover import Cover
 from campaign.report.grid import Book, Grid, RowSheet

@@ -9,9 +9,22 @@ from typing import TypeVar
 from xlsxwriter.utility import xl_range_abs
 from xlsxwriter.worksheet import Worksheet
 
+from campaign.domain.billing import less
 from campaign.domain.days import beijing_text
-from campaign.domain.summary import DEBITED, Sum, Summary
-from campaign.domain.verdict import STATE_TEXT, VERDICT_TEXT, Explain, Verdict
+from campaign.domain.money import Sum
+from campaign.domain.summary import Summary
+from campaign.domain.verdict import DEBITED, STATE_TEXT, VERDICT_TEXT, Explain, Verdict
+from campaign.report.bills import (
+    BACK,
+    BACK_BILLED,
+    DIFFERENCE,
+    LATER,
+    PAID,
+    PAID_BILLED,
+    back_by_ledger,
+    paid_by_ledger,
+    standing,
+)
 from campaign.report.grid import Book, put_text, yuan
 from campaign.report.notes import notes
 from campaign.text import Text, text
@@ -28,6 +41,9 @@ class Ranges:
     amount: list[str]
     verdict: list[str]
     state: list[str]
+    #: Debits and refunds in the funds bills.
+    billed: list[str]
+    billed_back: list[str]
 
 
 class Cover:
@@ -41,6 +57,7 @@ class Cover:
         for column, width in enumerate(_WIDTHS):
             self._sheet.set_column(column, column, width)
         self._row = 0
+        self._taken_row = 0
         #: Where the verdicts' words and yuan stand, for a chart.
         self.verdict_cells = ("", "")
 
@@ -50,6 +67,7 @@ class Cover:
         self._facts(summary, digest)
         self._attention(summary, needs, explain)
         self._verdicts(summary, ranges)
+        self._bills(summary, ranges)
         self._states(summary, ranges)
         self._sign_off()
         self._sheet.print_area(0, 0, self._row, len(_WIDTHS) - 1)
@@ -111,14 +129,15 @@ class Cover:
             f"=ROUND({'+'.join(f'SUM({r})' for r in ranges.amount)},2)",
             planned,
         )
-        self._check(total, summary.totals.difference)
+        self._check(total + 1, total + 2, difference=summary.totals.difference)
         rows = {found: first + 1 + i for i, found in enumerate(Verdict)}
         taken = [found for found in Verdict if found in DEBITED]
+        self._taken_row = self._row + 1
         self._line(
             text("taken from the account"),
             "=" + "+".join(f"B{rows[found]}" for found in taken),
             "=" + "+".join(f"C{rows[found]}" for found in taken),
-            Sum(sum(verdicts[f].rows for f in taken), sum(verdicts[f].fen for f in taken)),
+            paid_by_ledger(summary),
         )
         back = verdicts[Verdict.REFUNDED]
         self._line(
@@ -135,6 +154,34 @@ class Cover:
             total=True,
         )
         self._row += 1
+
+    def _bills(self, summary: Summary, ranges: Ranges) -> None:
+        """The totals tie to the funds bills, or the difference shows."""
+        billing, paid, back = summary.billing, paid_by_ledger(summary), back_by_ledger(summary)
+        self._section(text("Tied to the funds bills"), text("by"))
+        by_ledger = f"=B{self._taken_row}", f"=C{self._taken_row}"
+        self._tie(PAID, PAID_BILLED, by_ledger, ranges.billed, (paid, billing.paid, billing.paid_later))
+        by_ledger = f"={back.rows}", f"={yuan(back.fen)}"
+        self._tie(BACK, BACK_BILLED, by_ledger, ranges.billed_back, (back, billing.back, billing.back_later))
+        self._put(0, self._say(standing(summary)), "note")
+        self._row += 2
+
+    def _tie(
+        self,
+        label: Text,
+        billed: Text,
+        by_ledger: tuple[str, str],
+        cells: list[str],
+        sums: tuple[Sum, Sum, Sum],
+    ) -> None:
+        ledger, in_bills, later = sums
+        first = self._row + 1
+        self._line(label, *by_ledger, ledger)
+        counted = "+".join(f"COUNT({c})" for c in cells)
+        summed = "+".join(f"SUM({c})" for c in cells)
+        self._line(billed, f"={counted}", f"=ROUND({summed},2)", in_bills)
+        self._line(LATER, f"={later.rows}", f"={yuan(later.fen)}", later)
+        self._check(first, first + 1, first + 2, difference=less(ledger, in_bills, later))
 
     def _states(self, summary: Summary, ranges: Ranges) -> None:
         self._section(text("States in the ledger"), text("state"))
@@ -183,14 +230,17 @@ class Cover:
         self._sheet.write_formula(self._row, 2, money, money_style, yuan(cached.fen))
         self._row += 1
 
-    def _check(self, total: int, difference: Sum) -> None:
-        """The line that shows the totals agree; it turns red as soon as a cell is changed."""
+    def _check(self, whole: int, *parts: int, difference: Sum) -> None:
+        """The line that shows the totals agree; it turns red as soon as a cell is changed.
+
+        Args:
+            whole, parts: rows, as formulas name them.
+        """
         row, styles = self._row, self._book.styles
-        put_text(self._sheet, row, 0, self._say(text("difference (must be zero)")), styles["plain"])
-        self._sheet.write_formula(row, 1, f"=B{total + 1}-B{total + 2}", styles["count"], difference.rows)
-        self._sheet.write_formula(
-            row, 2, f"=ROUND(C{total + 1}-C{total + 2},2)", styles["money"], yuan(difference.fen)
-        )
+        put_text(self._sheet, row, 0, self._say(DIFFERENCE), styles["plain"])
+        rows, money = ("-".join(f"{column}{n}" for n in (whole, *parts)) for column in "BC")
+        self._sheet.write_formula(row, 1, f"={rows}", styles["count"], difference.rows)
+        self._sheet.write_formula(row, 2, f"=ROUND({money},2)", styles["money"], yuan(difference.fen))
         good, bad = self._say(text("adds up")), self._say(text("DOES NOT ADD UP"))
         formula = f'=IF(AND(B{row + 1}=0,C{row + 1}=0),"{_inner(good)}","{_inner(bad)}")'
         self._sheet.write_formula(

@@ -1,4 +1,4 @@
-"""What was requested and asked under a number, and WeChat Pay's answers: the evidence of an exception."""
+"""What was requested, asked and billed under a number: the evidence of an exception."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from campaign.domain.answer import Outcome
+from campaign.domain.bill import BillLine
+from campaign.domain.money import yuan_grouped
 from campaign.ledger.records import Attempt, Question
 from campaign.text import Text, text
 
@@ -63,3 +65,18 @@ def traces(attempts: Iterable[Attempt], questions: Iterable[Question]) -> list[T
         for question in questions
     )
     return sorted((*requests, *asked), key=lambda trace: trace.at_s)
+
+
+def bill_traces(lines: Iterable[BillLine]) -> list[Trace]:
+    """A row's lines in the funds bills."""
+    return [
+        Trace(
+            line.billed_at_s,
+            text("funds bill: {yuan} yuan came back", yuan=yuan_grouped(line.fen))
+            if line.incoming
+            else text("funds bill: {yuan} yuan left the account", yuan=yuan_grouped(line.fen)),
+            "",
+            f"{line.flow_id} ({line.file}:{line.line})",
+        )
+        for line in lines
+    ]

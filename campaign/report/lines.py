@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
+from campaign.domain.bill import NOT_BILLED, Billed
 from campaign.domain.campaign import Campaign
 from campaign.domain.days import moment_s
 from campaign.domain.entry import Entry
@@ -87,6 +88,7 @@ class Line:
     need: Need | None
     #: The values of `COLUMNS`, worked out once for all formats.
     values: tuple[Value, ...]
+    billed: Billed = NOT_BILLED
 
 
 class Kind(Enum):
@@ -102,11 +104,12 @@ class Kind(Enum):
 
 
 Value = str | int | float | Text | None
+Source = TypeVar("Source")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the details."""
+class Column(Generic[Source]):
+    """One column of the details, made of a row's entry or of its lines in the bills."""
 
     #: The name in CSV and JSON.
     key: str
@@ -114,7 +117,7 @@ class Column:
     kind: Kind
     #: In characters, wide enough for the usual content in Chinese.
     width: int
-    value: Callable[[Entry], Value]
+    value: Callable[[Source], Value]
     #: What people read in place of a code.
     words: Mapping[Any, Text] | None = None
     #: Whether it is on paper too; the others are for the screen.
@@ -139,7 +142,7 @@ def _moment(name: str) -> Callable[[Entry], Value]:
 
 
 _of = attrgetter
-COLUMNS: Final[Sequence[Column]] = (
+ENTRY_COLUMNS: Final[Sequence[Column[Entry]]] = (
     Column("row", text("sheet row"), Kind.COUNT, 8, _of("row"), printed=True),
     Column("re_openid", text("openid"), Kind.TEXT, 31, _of("re_openid"), printed=True),
     Column("total_amount", text("amount (yuan)"), Kind.MONEY, 13, _of("total_amount"), printed=True),
@@ -175,6 +178,21 @@ COLUMNS: Final[Sequence[Column]] = (
     Column("remark", text("remark"), Kind.TEXT, 28, _parameter("remark")),
     Column("scene_id", text("scene"), Kind.TEXT, 12, _parameter("scene_id")),
 )
+#: The last columns: what the funds bills have for the row.
+BILL_COLUMNS: Final[Sequence[Column[Billed]]] = (
+    Column("billed", text("debit in the bill (yuan)"), Kind.MONEY, 14, _of("paid_fen")),
+    Column("billed_at", text("debit in the bill"), Kind.TIME, 19, _of("paid_at_s")),
+    Column("billed_back", text("refund in the bill (yuan)"), Kind.MONEY, 14, _of("back_fen")),
+    Column("billed_back_at", text("refund in the bill"), Kind.TIME, 19, _of("back_at_s")),
+    Column(
+        "flow_ids",
+        text("flow numbers in the bill"),
+        Kind.TEXT,
+        34,
+        lambda billed: " ".join(line.flow_id for line in billed.lines),
+    ),
+)
+COLUMNS: Final[Sequence[Column[Any]]] = (*ENTRY_COLUMNS, *BILL_COLUMNS)
 
 
 def shown(line: Line, say: Say) -> list[str | int | float | None]:
@@ -199,7 +217,19 @@ class Format(Protocol):
         """Give the file back, complete or not."""
 
 
-def line_of(entry: Entry, *, now_s: float, explain: Explain, issued_again: bool = False) -> Line:
+def line_of(
+    entry: Entry,
+    *,
+    now_s: float,
+    explain: Explain,
+    issued_again: bool = False,
+    billed: Billed = NOT_BILLED,
+) -> Line:
     """Judge one entry for the report; see `needs_person`."""
     need = needs_person(entry, now_s=now_s, explain=explain, issued_again=issued_again)
-    return Line(entry, verdict(entry), need, tuple(column.value(entry) for column in COLUMNS))
+    values = [column.value(entry) for column in ENTRY_COLUMNS]
+    values += _NOT_BILLED if billed is NOT_BILLED else [column.value(billed) for column in BILL_COLUMNS]
+    return Line(entry, verdict(entry), need, tuple(values), billed)
+
+
+_NOT_BILLED: Final = [column.value(NOT_BILLED) for column in BILL_COLUMNS]

@@ -20,6 +20,14 @@ def notes(facts: Facts, summary: Summary, *, needs: int, explain: Explain) -> li
         found.append(halt_advice(facts.campaign.halt, explain))
     if needs:
         found.append(text("Rows that need a person: {rows}.", rows=needs))
+    if summary.billing.findings:
+        found.append(
+            text(
+                "Ledger, WeChat Pay's answers and funds bills contradict each other in {count} places; the "
+                "workbook lists them under differences.",
+                count=summary.billing.findings,
+            )
+        )
     if unknown := summary.totals.verdicts[Verdict.UNKNOWN].rows:
         found.append(text("Rows of which nobody knows yet whether they were paid: {rows}.", rows=unknown))
     if waiting := summary.states[State.PLANNED].rows:

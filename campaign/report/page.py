@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from campaign.domain.days import beijing_text
 from campaign.domain.mask import mask_openid
-from campaign.domain.money import yuan_grouped, yuan_text
-from campaign.domain.summary import Sum, Summary, closed_at_s, sent_at_s
+from campaign.domain.money import Sum, yuan_grouped, yuan_text
+from campaign.domain.summary import Summary, closed_at_s, sent_at_s
 from campaign.domain.verdict import OWNER_TEXT, VERDICT_TEXT, Explain, Verdict, evidence
+from campaign.report.bills import standing, tied
 from campaign.report.lines import COLOURS, REHEARSAL_BANNER, Facts, Line, Say
 from campaign.report.notes import notes
 from campaign.report.rendering import rendered
@@ -113,6 +114,11 @@ class PageReport:
             "verdicts": [{"label": bar["label"], "colour": bar["colour"]} for bar in bars],
             "total": {"rows": f"{totals.planned.rows:,}", "yuan": yuan_grouped(totals.planned.fen)},
             "adds_up": totals.difference == Sum(),
+            "bills": [
+                {"label": say(label), "rows": f"{total.rows:,}", "yuan": yuan_grouped(total.fen)}
+                for label, total in tied(summary)
+            ],
+            "matched": say(standing(summary)),
             "charts": [*self._day_chart(summary), *self._hour_chart(summary)],
             "heads": [say(head) for head in _HEADS],
             "left_out": say(left_out) if self._left_out else "",
@@ -186,6 +192,7 @@ _WORDS: Final = {
     "sum": text("sum of the verdicts"),
     "adds_up": text("adds up"),
     "wrong": text("DOES NOT ADD UP"),
+    "bills": text("Tied to the funds bills"),
     "rows": text("All rows"),
     "no_script": text("Search and table need JavaScript; the workbook has the same rows."),
     "find": text("search row, openid, number, words"),

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from campaign.domain.days import beijing_text
-from campaign.domain.money import yuan_grouped
-from campaign.domain.summary import Sum, Summary
+from campaign.domain.money import Sum, yuan_grouped
+from campaign.domain.summary import Summary
 from campaign.domain.verdict import VERDICT_TEXT, Explain
 from campaign.errors import SetupError
+from campaign.report.bills import standing, tied
 from campaign.report.lines import REHEARSAL_BANNER, Facts, Line, Say
 from campaign.report.notes import notes
 from campaign.report.rendering import rendered
@@ -68,6 +69,7 @@ def slip_content(
         "yuan": text("yuan"),
         "sum": text("sum of the verdicts"),
         "paid": text("paid"),
+        "bills": text("Tied to the funds bills"),
         "date": text("date"),
     }
     about = (
@@ -90,6 +92,8 @@ def slip_content(
         ],
         "total": _figures(summary.totals.planned),
         "paid": _figures(summary.paid),
+        "bills": [{"label": say(label), **_figures(total)} for label, total in tied(summary)],
+        "matched": say(standing(summary)),
         "notes": [say(note) for note in notes(facts, summary, needs=needs, explain=explain)],
         "signers": [say(who) for who in (text("prepared by"), text("checked by"), text("approved by"))],
     }

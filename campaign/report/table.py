@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from campaign.domain.days import rfc3339
 from campaign.domain.mask import mask_openid
-from campaign.domain.money import yuan_text
-from campaign.domain.summary import Sum, Summary
+from campaign.domain.money import Sum, yuan_text
+from campaign.domain.summary import Summary
+from campaign.report.bills import back_by_ledger, paid_by_ledger
 from campaign.report.lines import COLUMNS, Facts, Kind, Line, Say
 from campaign.report.seal import Seal
 from campaign.text import Text
@@ -141,6 +142,7 @@ class JsonReport:
             "fen": {"total": totals.planned.fen} | {s.value: t.fen for s, t in summary.states.items()},
             "states": {s.value: t.rows for s, t in summary.states.items()},
             "verdicts": {v.value: _sum(t) for v, t in totals.verdicts.items()},
+            "bill": _bill(summary),
             "digest": digest,
             "seal": asdict(Seal.of(self._facts)),
         }
@@ -157,6 +159,28 @@ class JsonReport:
         if value is None or isinstance(value, str):
             return value
         return rfc3339(value) if kind is Kind.TIME else int(value)
+
+
+def _bill(summary: Summary) -> dict[str, Any]:
+    billing, paid, back = summary.billing, paid_by_ledger(summary), back_by_ledger(summary)
+    matched_at_s = billing.matched_at_s
+    return {
+        "matched_at": None if matched_at_s is None else rfc3339(matched_at_s),
+        "days_not_matched": [day.isoformat() for day in sorted(billing.missing)],
+        "findings": billing.findings,
+        "paid": {
+            "ledger": _sum(paid),
+            "bill": _sum(billing.paid),
+            "later": _sum(billing.paid_later),
+            "difference": _sum(billing.paid_difference(paid)),
+        },
+        "came_back": {
+            "ledger": _sum(back),
+            "bill": _sum(billing.back),
+            "later": _sum(billing.back_later),
+            "difference": _sum(billing.back_difference(back)),
+        },
+    }
 
 
 def _sum(total: Sum) -> dict[str, int]:

@@ -1,15 +1,18 @@
-"""The workbook for finance: summary, exceptions with their next step, and every row of the sheet."""
+"""The workbook for finance: summary, exceptions, differences from the funds bills, every row of the sheet."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from campaign.domain.days import DAY_S
+from campaign.domain.finding import KIND_TEXT, Finding
 from campaign.domain.summary import Summary
 from campaign.domain.verdict import OWNER_TEXT, STATE_TEXT, VERDICT_TEXT, Explain
 from campaign.report.breakdowns import Breakdowns
 from campaign.report.cover import Cover, Ranges
 from campaign.report.grid import SHEET_ROWS_MAX, Book, Grid
-from campaign.report.history import History
+from campaign.report.history import History, bill_traces
 from campaign.report.lines import COLUMNS, Facts, Kind, Line, Say, shown
 from campaign.text import text
 
@@ -27,14 +30,17 @@ class WorkbookReport:
         say: Say,
         explain: Explain,
         history: History,
+        findings: Iterable[Finding] = (),
         rows_max: int = SHEET_ROWS_MAX,
     ) -> None:
         """Begin the workbook.
 
         Args:
             history: asked for the rows that need a person.
+            findings: what the last match with the funds bills brought.
             rows_max: of one sheet, its header included.
         """
+        self._facts = facts
         self._history = history
         self._say = say
         self._explain = explain
@@ -63,6 +69,7 @@ class WorkbookReport:
             wrap=True,
             rows_max=rows_max,
         )
+        self._write_differences(findings)
         evidence = (
             (text("sheet row"), Kind.COUNT, 8),
             (text("bill number"), Kind.TEXT, 31),
@@ -109,7 +116,8 @@ class WorkbookReport:
             )
         )
 
-        for trace in self._history(entry.mch_billno):
+        traces = [*self._history(entry.mch_billno), *bill_traces(line.billed.lines)]
+        for trace in sorted(traces, key=lambda trace: trace.at_s):
             self._evidence.append(
                 (entry.row, entry.mch_billno, trace.at_s, say(trace.what), trace.err_code, trace.words)
             )
@@ -123,12 +131,67 @@ class WorkbookReport:
             amount=self._details.ranges(_AT["total_amount"]),
             verdict=self._details.ranges(_AT["verdict"]),
             state=self._details.ranges(_AT["state"]),
+            billed=self._details.ranges(_AT["billed"]),
+            billed_back=self._details.ranges(_AT["billed_back"]),
         )
         self._cover.write(
             summary, digest=digest, needs=self._exceptions.rows, ranges=ranges, explain=self._explain
         )
         self._breakdowns.write(summary, self._cover)
         self._book.close()
+
+    def _write_differences(self, findings: Iterable[Finding]) -> None:
+        """Where ledger, gethbinfo and funds bill do not say the same."""
+        say, made_at_s = self._say, self._facts.made_at_s
+        columns = (
+            (text("difference"), Kind.TEXT, 26),
+            (text("sheet row"), Kind.COUNT, 8),
+            (text("bill number"), Kind.TEXT, 31),
+            (text("ledger"), Kind.TEXT, 18),
+            (text("gethbinfo"), Kind.TEXT, 12),
+            (text("ledger (yuan)"), Kind.MONEY, 12),
+            (text("bill (yuan)"), Kind.MONEY, 12),
+            (text("bill less ledger"), Kind.MONEY, 12),
+            (text("since"), Kind.TIME, 20),
+            (text("days"), Kind.COUNT, 7),
+            (text("cause"), Kind.TEXT, 42),
+            (text("who acts"), Kind.TEXT, 11),
+            (text("next step"), Kind.TEXT, 50),
+            (text("openid"), Kind.TEXT, 31),
+            (text("flow numbers in the bill"), Kind.TEXT, 34),
+            (text("lines of the bill"), Kind.TEXT, 34),
+        )
+        grid = Grid(
+            self._book,
+            text("Differences"),
+            [(say(title), kind, width) for title, kind, width in columns],
+            printed=13,
+            wrap=True,
+        )
+        for finding in findings:
+            entry, ledger_fen, bill_fen = finding.entry, finding.ledger_fen, finding.bill_fen
+            less_fen = None if ledger_fen is None or bill_fen is None else bill_fen - ledger_fen
+            grid.append(
+                (
+                    say(KIND_TEXT[finding.kind]),
+                    entry.row if entry else None,
+                    entry.mch_billno if entry else None,
+                    say(STATE_TEXT[entry.state]) if entry else None,
+                    entry.status if entry else None,
+                    ledger_fen,
+                    bill_fen,
+                    less_fen,
+                    finding.since_s,
+                    max(0, int((made_at_s - finding.since_s) // DAY_S)),
+                    say(finding.reason),
+                    say(OWNER_TEXT[finding.owner]),
+                    say(finding.advice),
+                    entry.re_openid if entry else None,
+                    " ".join(line.flow_id for line in finding.lines),
+                    " ".join(f"{line.file}:{line.line}" for line in finding.lines),
+                )
+            )
+        grid.finish()
 
     def close(self) -> None:
         """Give the temporary files back, where the workbook was not completed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from campaign import __version__
+from campaign.domain.bill import NOT_BILLED, Billed, BillLine
+from campaign.domain.billing import Billing
 from campaign.domain.campaign import Campaign
+from campaign.domain.entry import Entry
 from campaign.domain.summary import Summary
 from campaign.errors import UsageError
 from campaign.ledger.records import EventKind
@@ -21,13 +24,15 @@ from campaign.report.history import Trace, traces
 from campaign.report.lines import Facts, Format, Say, line_of
 from campaign.report.seal import Digest, Seal
 from campaign.report.table import CsvReport, JsonReport
-from campaign.report.verify import Difference, first_difference, first_row_difference, read_seal
+from campaign.report.verify import BILL_FIELDS, Difference, first_difference, first_row_difference, read_seal
 from campaign.stages.standing import current_halt, issued_again
 from campaign.text import text
 from campaign.wechat.answers import explain
 
 #: What every report consists of; ``pdf``, a slip of one page, is made where it is named.
 FORMATS: Final = ("xlsx", "html", "csv", "json")
+
+_NO_MORE: Final[tuple[str, list[BillLine]]] = ("", [])
 
 
 def write_report(
@@ -143,8 +148,14 @@ def verify_report(
         _write(ledger, facts, {path.suffix.lower()[1:]: again}, say=say_in(seal.lang))
         if news or other_version:
             rewritten = {e.mch_billno for e in news if e.kind in (EventKind.REVISED, EventKind.CORRECTED)}
+            matched = any(e.kind is EventKind.MATCHED for e in news)
             difference = first_row_difference(
-                path, again, moved=moved, rewritten=rewritten, only_stable=other_version
+                path,
+                again,
+                moved=moved,
+                rewritten=rewritten,
+                fleeting=BILL_FIELDS if matched else frozenset(),
+                only_stable=other_version,
             )
         else:
             difference = first_difference(path, again)
@@ -163,17 +174,43 @@ def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say)
             sink = _sink(name, open_files.enter_context(new_file(path)), facts, ledger, say=say)
             open_files.callback(sink.close)
             sinks.append(sink)
-        summary, digest = Summary(), Digest(facts)
-        for entry in ledger.entries(facts.campaign.name):
-            summary.add(entry)
+        summary, digest = Summary(billing=_billing(ledger, facts.campaign.name)), Digest(facts)
+        for entry, billed in _entries(ledger, facts.campaign.name):
+            summary.add(entry, billed)
             line = line_of(
-                entry, now_s=facts.made_at_s, explain=explain, issued_again=issued_again(ledger, entry)
+                entry,
+                now_s=facts.made_at_s,
+                explain=explain,
+                issued_again=issued_again(ledger, entry),
+                billed=billed,
             )
             digest.add(line)
             for sink in sinks:
                 sink.add(line)
         for sink in sinks:
             sink.finish(summary, digest.hexdigest())
+
+
+def _billing(ledger: Ledger, campaign: str) -> Billing:
+    """What the last match with the funds bills knew, before the rows are counted."""
+    matched = ledger.matched(campaign)
+    if matched is None:
+        return Billing()
+    findings = sum(1 for _ in ledger.findings(campaign))
+    return Billing(matched_at_s=matched.at_s, days=matched.days, findings=findings)
+
+
+def _entries(ledger: Ledger, campaign: str) -> Iterator[tuple[Entry, Billed]]:
+    """Every entry with its lines in the funds bills; both come in the same order."""
+    billed = ledger.billed(campaign)
+    number, lines = next(billed, _NO_MORE)
+    for entry in ledger.entries(campaign):
+        if entry.mch_billno == number:
+            yield entry, Billed.of(lines)
+            number, lines = next(billed, _NO_MORE)
+        else:
+            yield entry, NOT_BILLED
+    assert not number, "the order of both is that of the sheet"
 
 
 def _sink(name: str, path: Path, facts: Facts, ledger: Ledger, *, say: Say) -> Format:
@@ -184,7 +221,8 @@ def _sink(name: str, path: Path, facts: Facts, ledger: Ledger, *, say: Say) -> F
             def history(mch_billno: str) -> Sequence[Trace]:
                 return traces(ledger.attempts(mch_billno), ledger.questions(mch_billno))
 
-            return WorkbookReport(path, facts, say=say, explain=explain, history=history)
+            findings = ledger.findings(facts.campaign.name)
+            return WorkbookReport(path, facts, say=say, explain=explain, history=history, findings=findings)
         case "html":
             from campaign.report.page import PageReport
 

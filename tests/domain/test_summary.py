@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from campaign.domain.days import beijing_text, moment_s
 from campaign.domain.entry import Flag
+from campaign.domain.money import Sum
 from campaign.domain.state import Evidence, State
-from campaign.domain.summary import Day, Sum, Summary, closed_at_s
+from campaign.domain.summary import Day, Summary, closed_at_s
 from campaign.domain.verdict import Verdict
 from tests.report.samples import PARAMETERS, SENT, entry
 

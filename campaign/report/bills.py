@@ -1,0 +1,68 @@
+"""How the totals tie to the funds bills, in the words of the cover, the page and the slip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from campaign.domain.days import beijing_text
+from campaign.domain.money import Sum
+from campaign.domain.summary import Summary
+from campaign.domain.verdict import DEBITED, Verdict
+from campaign.text import Text, text
+
+PAID = text("taken from the account, by the ledger")
+PAID_BILLED = text("debits in the funds bills")
+BACK = text("came back, by the ledger")
+BACK_BILLED = text("refunds in the funds bills")
+LATER = text("on bills that were not matched yet")
+DIFFERENCE = text("difference (must be zero)")
+
+#: So many days are named one by one.
+_NAMED_MAX = 10
+
+
+def paid_by_ledger(summary: Summary) -> Sum:
+    """What WeChat Pay took from the account."""
+    parts = [summary.totals.verdicts[found] for found in DEBITED]
+    return Sum(sum(part.rows for part in parts), sum(part.fen for part in parts))
+
+
+def back_by_ledger(summary: Summary) -> Sum:
+    """What came back of it."""
+    return Sum(summary.totals.verdicts[Verdict.REFUNDED].rows, summary.refunded_fen)
+
+
+def tied(summary: Summary) -> list[tuple[Text, Sum]]:
+    """The figures, each block ending with its difference."""
+    billing, paid, back = summary.billing, paid_by_ledger(summary), back_by_ledger(summary)
+    return [
+        (PAID, paid),
+        (PAID_BILLED, billing.paid),
+        (LATER, billing.paid_later),
+        (DIFFERENCE, billing.paid_difference(paid)),
+        (BACK, back),
+        (BACK_BILLED, billing.back),
+        (LATER, billing.back_later),
+        (DIFFERENCE, billing.back_difference(back)),
+    ]
+
+
+def standing(summary: Summary) -> Text:
+    """What the bills were matched for."""
+    billing = summary.billing
+    if billing.matched_at_s is None:
+        return text("No funds bill was matched yet: `campaign match` does it, or the night run.")
+    time = beijing_text(billing.matched_at_s)
+    if not billing.missing:
+        return text("Matched with the funds bills of all its days at {time} (Beijing).", time=time)
+    return text(
+        "Matched with the funds bills at {time} (Beijing); not matched yet: {days}.",
+        time=time,
+        days=_named([day.isoformat() for day in sorted(billing.missing)]),
+    )
+
+
+def _named(days: Sequence[str]) -> list[object]:
+    if len(days) <= _NAMED_MAX:
+        return list(days)
+    return [*days[: _NAMED_MAX - 1], text("{more} more days", more=len(days) - _NAMED_MAX + 1)]
