@@ -78,10 +78,10 @@ simulate: $(STAMP) ## crash the run at every step under SEEDS seeds (default 500
 mutants: $(STAMP) ## break the code on purpose and see whether the tests notice
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: $(STAMP) ## measure throughput and memory
+bench: $(STAMP) ## measure what is promised about speed and memory, in one table (ARGS="send pace", "--list")
 	$(BIN)/python -m tests.bench $(ARGS)
 
-profile: $(STAMP) ## the benchmark under a profiler
+profile: $(STAMP) ## where the time of a row goes
 	$(BIN)/python -m tests.bench --profile $(ARGS)
 
 lock: $(STAMP) ## rewrite constraints.txt from pyproject.toml (LOCK_FLAGS=--upgrade for newer versions)

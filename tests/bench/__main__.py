@@ -1,31 +1,73 @@
-"""``python -m tests.bench``: throughput and memory of a run; ``--profile`` shows where its time goes."""
+"""``python -m tests.bench [PART …]``: everything that is promised about speed, measured, in one table."""
 
 from __future__ import annotations
 
 import argparse
-import pstats
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
-from tests.bench.throughput import measure
+from tests.bench.figures import Figure, Target, Verdict, as_json, table, unmeasured
+from tests.bench.gateway import serving
+from tests.bench.ground import Ground
+from tests.bench.parts import latency, pace, send, start
 
-_SHOWN = 40
+PARTS: Final[dict[str, Callable[[Ground], Iterator[Figure]]]] = {
+    "start": start.measure,
+    "send": send.measure,
+    "latency": latency.measure,
+    "pace": pace.measure,
+}
+#: A part that breaks has missed whatever it promised.
+_WHOLE: Final = Target(1, 1, "")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--workers", type=int, default=16)
-    parser.add_argument("--profile", action="store_true", help="and name the slowest functions")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(PARTS)}")
+    parser.add_argument("--list", action="store_true", help="list the parts")
+    parser.add_argument("--out", type=Path, help="write the table as JSON, too")
     options = parser.parse_args()
+    if unknown := set(options.parts) - PARTS.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if options.list:
+        for name, part in PARTS.items():
+            print(f"{name:12} {(sys.modules[part.__module__].__doc__ or '').splitlines()[0]}")
+        return 0
+    figures = run(options.parts or list(PARTS))
+    print(table(figures))
+    if options.out:
+        options.out.write_text(as_json(figures) + "\n", encoding="utf-8")
+    return 1 if any(figure.verdict is Verdict.MISSED for figure in figures) else 0
+
+
+def run(parts: list[str]) -> list[Figure]:
+    """Measure these parts; each row is said as soon as it is known."""
+    figures: list[Figure] = []
     # Not in /tmp, which may be memory: durability is what costs here.
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as folder:
-        profile = Path(folder) / "run.profile" if options.profile else None
-        print(measure(options.rows, Path(folder), workers=options.workers, profile=profile))
-        if profile:
-            pstats.Stats(str(profile)).sort_stats("tottime").print_stats(_SHOWN)
-    return 0
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as folder,
+        serving(Path(folder, "gateway")) as gateway,
+    ):
+        ground = Ground(Path(folder), gateway, say=_say)
+        for name in parts:
+            began_s = time.monotonic()
+            try:
+                for figure in PARTS[name](ground):
+                    figures.append(figure)
+                    _say(f"{figure.name}: {figure.ours} | {figure.against} | {figure.value} {figure.verdict}")
+            except Exception as error:  # noqa: BLE001 - the other parts are worth having
+                figures.append(unmeasured(f"{name}: broken off", _WHOLE, f"{type(error).__name__}: {error}"))
+                _say(figures[-1].note)
+            _say(f"-- {name}: {time.monotonic() - began_s:.0f} s")
+    return figures
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
