@@ -229,7 +229,7 @@ class Outcomes(Reading):
         with self.atomic():
             row = self._one(_FLAG_SETTLED, values)
             if row:  # else somebody corrected the row meanwhile, or it was flagged before
-                detail = {"flag": flag, "status": answer.status or ""}
+                facts = detail_json({"flag": flag, "status": answer.status or ""})
                 self._append(
                     entry.campaign,
                     row[0],
@@ -238,7 +238,7 @@ class Outcomes(Reading):
                     EventKind.FLAGGED,
                     entry.state,
                     entry.state,
-                    detail,
+                    facts,
                 )
 
     def _allowed(self, campaign: str, step: Step, now_s: float) -> Step:
