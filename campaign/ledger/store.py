@@ -51,12 +51,15 @@ class Ledger(Planning, Sends, Outcomes, Bills, Agenda):
             file.check_version(ledger._db, path)
             file.check_health(ledger._db, path)
             schema.migrate(ledger._db)
-            with ledger.atomic():
-                ledger._db.executemany(
-                    "INSERT OR IGNORE INTO meta VALUES (?, ?)",
-                    [("merchant", merchant), ("gateway", gateway), ("created_at_s", repr(clock.now_s()))],
-                )
-            meta = dict(ledger._db.execute("SELECT key, value FROM meta"))
+            # A ledger that has its owner is only read: opening it waits for no one who writes.
+            meta = ledger._meta()
+            if "merchant" not in meta:
+                with ledger.atomic():
+                    ledger._db.executemany(
+                        "INSERT OR IGNORE INTO meta VALUES (?, ?)",
+                        [("merchant", merchant), ("gateway", gateway), ("created_at_s", repr(clock.now_s()))],
+                    )
+                meta = ledger._meta()
             file.check_owner(path, meta, merchant=merchant, gateway=gateway)
         return ledger
 
@@ -66,3 +69,7 @@ class Ledger(Planning, Sends, Outcomes, Bills, Agenda):
         if not file.exists(path):
             return None
         return cls.open(path, merchant=merchant, gateway=gateway, clock=clock)
+
+    def _meta(self) -> dict[str, str]:
+        """Whose ledger it is; a new one has no owner yet."""
+        return dict(self._db.execute("SELECT key, value FROM meta"))

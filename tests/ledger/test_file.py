@@ -260,6 +260,15 @@ def test_a_ledger_that_became_read_only(tmp_path: Path) -> None:
             begin(ledger, planned)
 
 
+def test_opening_a_ledger_waits_for_nobody_who_writes(tmp_path: Path) -> None:
+    """`status` beside a long plan answers at once: a ledger that has its owner is only read."""
+    path = tmp_path / "campaign.db"
+    with open_ledger(path) as writer, writer.atomic():
+        plan(writer, "oA 1.88")
+        with reopen(path) as reader:
+            assert reader.totals("lantern")[State.PLANNED] == (0, 0)
+
+
 def test_a_ledger_that_somebody_keeps_locked(tmp_path: Path) -> None:
     """A database browser with an open edit, for example."""
     path = tmp_path / "campaign.db"
