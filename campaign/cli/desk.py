@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from types import FrameType
 from typing import Final
@@ -73,13 +73,13 @@ def open_desk(
     progress: Callable[[], None] = lambda: None,
     *,
     repeat_parked: bool = False,
-    other_ledgers: Sequence[Ledger] = (),
+    other_ledgers: Callable[[], AbstractContextManager[Sequence[Ledger]]] = lambda: nullcontext(()),
 ) -> Iterator[Desk]:
     """The desk of the settings, with the merchant's shared pace and real threads.
 
     Args:
         repeat_parked: the operator wants parked packets sent again, whatever ``[parked]`` says.
-        other_ledgers: the merchant's other ledgers on this machine.
+        other_ledgers: as the desk has it.
     """
     policy = settings.policy()
     crew: ThreadCrew[Sent | Asked] = ThreadCrew(settings.gateway.workers)

@@ -96,27 +96,60 @@ def lost_lists(settings: Settings, ledger: Ledger) -> list[Listed]:
     return [listed for place in places for listed in registry.lists(place) if listed.campaign not in known]
 
 
-@contextmanager
-def other_ledgers(settings: Settings, clock: Clock, *, only_asks: bool = False) -> Iterator[list[Ledger]]:
-    """The merchant's other ledgers on this machine.
+class OtherLedgers:
+    """The merchant's other ledgers on this machine, those that another process makes meanwhile included.
 
-    Args:
-        only_asks: nothing is sent for the first time, so one that cannot be read is left out.
-
-    Raises:
-        LedgerRefused, StorageError: one cannot be read, so nobody knows what it paid today, and to whom.
+    Every method may raise `LedgerRefused` and `StorageError`: one cannot be read, so nobody knows what it
+    paid today, and to whom.
     """
-    unread = (LedgerRefused, StorageError) if only_asks else (ForeignLedger,)
+
+    def __init__(
+        self, settings: Settings, clock: Clock, stack: ExitStack, *, only_asks: bool = False
+    ) -> None:
+        """``stack`` closes them. ``only_asks``: nothing is sent for the first time, so one that cannot be
+        read is left out.
+        """
+        self._settings = settings
+        self._clock = clock
+        self._stack = stack
+        self._unread = (LedgerRefused, StorageError) if only_asks else (ForeignLedger,)
+        self._registry = registry_of(settings)
+        self._version: tuple[int, int] | None = None
+        self._found: dict[Path, Ledger | None] = {}
+
+    def now(self) -> list[Ledger]:
+        """Those that there are at this moment."""
+        version = self._registry.version()
+        if version != self._version:
+            for path in self._registry.standing(self._settings.ledger_path()).others:
+                if path not in self._found:
+                    self._found[path] = self._opened(path)
+            self._version = version
+        return [ledger for ledger in self._found.values() if ledger is not None]
+
+    @contextmanager
+    def while_spending(self) -> Iterator[list[Ledger]]:
+        """The same; until the end of the ``with`` block no process with another of them spends anything."""
+        with self._registry.spending():
+            yield self.now()
+
+    def _opened(self, path: Path) -> Ledger | None:
+        settings = self._settings
+        with suppress(*self._unread):
+            ledger = Ledger.open_existing(
+                path, merchant=settings.merchant.mch_id, gateway=settings.ledger_gateway(), clock=self._clock
+            )
+            return ledger and self._stack.enter_context(ledger)
+        return None
+
+
+@contextmanager
+def other_ledgers(settings: Settings, clock: Clock, *, only_asks: bool = False) -> Iterator[OtherLedgers]:
+    """The merchant's other ledgers; see `OtherLedgers`. Raises as that does, and closes them."""
     with ExitStack() as stack:
-        found = []
-        for path in registry_of(settings).standing(settings.ledger_path()).others:
-            with suppress(*unread):
-                ledger = Ledger.open_existing(
-                    path, merchant=settings.merchant.mch_id, gateway=settings.ledger_gateway(), clock=clock
-                )
-                if ledger is not None:
-                    found.append(stack.enter_context(ledger))
-        yield found
+        others = OtherLedgers(settings, clock, stack, only_asks=only_asks)
+        others.now()  # what cannot be read is refused before anything is done
+        yield others
 
 
 def chosen_campaigns(ledger: Ledger | None, name: str | None) -> list[str]:

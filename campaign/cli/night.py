@@ -158,7 +158,7 @@ def _watch(
         with (
             open_gateway(settings, speaker) as wire,
             other_ledgers(settings, clock, only_asks=True) as others,
-            open_desk(settings, ledger, wire, clock, stop, other_ledgers=others) as opened,
+            open_desk(settings, ledger, wire, clock, stop, other_ledgers=others.while_spending) as opened,
         ):
             yield opened
 

@@ -53,7 +53,7 @@ def reconcile(session: Session, name: str | None, unmask: bool) -> int:
                 open_gateway(settings, session) as wire,
                 interruptible() as stop,
                 other_ledgers(settings, clock, only_asks=True) as others,
-                open_desk(settings, ledger, wire, clock, stop, other_ledgers=others) as desk,
+                open_desk(settings, ledger, wire, clock, stop, other_ledgers=others.while_spending) as desk,
             ):
                 shifts = reconcile_campaigns(desk, names, hold=hold)
                 interrupted = stop.asked()

@@ -14,7 +14,7 @@ from campaign.cli.desk import interruptible, open_desk
 from campaign.cli.forecast import tell_forecast
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
 from campaign.cli.gateway import open_gateway
-from campaign.cli.names import campaign_name, ledger_to_run, lost_lists, other_ledgers
+from campaign.cli.names import OtherLedgers, campaign_name, ledger_to_run, lost_lists, other_ledgers
 from campaign.cli.progress import Progress
 from campaign.config import Settings
 from campaign.domain.billno import canonical_campaign_id
@@ -125,7 +125,7 @@ def run(
         drafted = drafting()
         may_repeat |= _refuse_same_list(
             session,
-            (ledger, *others),
+            (ledger, *others.now()),
             clock,
             drafted,
             facts,
@@ -141,7 +141,13 @@ def run(
         with ledger.atomic():
             # While the question was open, somebody may have planned a copy of this list.
             _refuse_same_list(
-                session, (ledger, *others), clock, drafted, facts, also_pays=may_repeat, may_ask=False
+                session,
+                (ledger, *others.now()),
+                clock,
+                drafted,
+                facts,
+                also_pays=may_repeat,
+                may_ask=False,
             )
             if reopen:
                 ledger.reopen(campaign, clock.now_s())
@@ -158,7 +164,7 @@ def run(
         interrupted = False
         if worked := _is_unfinished(ledger, campaign):
             interrupted = _work(
-                session, settings, (ledger, *others), clock, campaign, yes=yes, wait_s=wait_s, replan=replan
+                session, settings, ledger, others, clock, campaign, yes=yes, wait_s=wait_s, replan=replan
             )
         state = standing(ledger, campaign, now_s=clock.now_s())
         if session.json:
@@ -173,7 +179,8 @@ def run(
 def _work(
     session: Session,
     settings: Settings,
-    ledgers: tuple[Ledger, ...],
+    ledger: Ledger,
+    others: OtherLedgers,
     clock: Clock,
     campaign: str,
     *,
@@ -182,7 +189,6 @@ def _work(
     replan: Callable[[], bool],
 ) -> bool:
     """Send and ask until nothing is left that can be done now; whether somebody stopped us before that."""
-    ledger, *others = ledgers
     repeat_parked = _may_repeat_parked(session, settings, ledger, campaign, yes=yes)
     with (
         open_gateway(settings, session) as gateway,
@@ -196,7 +202,7 @@ def _work(
             stop,
             progress,
             repeat_parked=repeat_parked,
-            other_ledgers=others,
+            other_ledgers=others.while_spending,
         ) as desk,
     ):
         send(

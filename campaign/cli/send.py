@@ -209,7 +209,7 @@ def pay(
             plan_packet(ledger, drafted, reopen=reopen, now_s=clock.now_s())
             with (
                 gateway() as wire,
-                open_desk(settings, ledger, wire, clock, stop, other_ledgers=others) as desk,
+                open_desk(settings, ledger, wire, clock, stop, other_ledgers=others.while_spending) as desk,
             ):
                 halt = send_packet(
                     desk,

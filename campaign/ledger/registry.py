@@ -129,6 +129,25 @@ class Registry:
             ledgers.pop(str(ledger.resolve()), None)
             self._write(ledgers)
 
+    def version(self) -> tuple[int, int]:
+        """Changes whenever something is remembered or forgotten."""
+        try:
+            found = (self.folder / "ledgers.json").stat()
+        except FileNotFoundError:
+            return 0, 0
+        except OSError as error:
+            raise _unusable(self.folder, error) from error
+        return found.st_ino, found.st_mtime_ns
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """While this merchant's allowance is looked at and spent from, no other process does the same.
+
+        Two processes with a ledger each would otherwise both find room for the day's last packet.
+        """
+        with self._locked("spending.lock"):
+            yield
+
     def _read(self) -> dict[str, dict[str, Any]]:
         """The remembered ledgers. A damaged file remembers nothing, which costs warnings only."""
         try:
@@ -152,10 +171,10 @@ class Registry:
             raise _unusable(self.folder, error) from error
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Two processes do not forget each other's ledgers."""
+    def _locked(self, name: str = "lock") -> Iterator[None]:
+        """Two processes do not forget each other's ledgers. The lock dies with its process."""
         try:
-            descriptor = os.open(self._made() / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._made() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unusable(self.folder, error) from error
         try:

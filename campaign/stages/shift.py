@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -77,8 +78,9 @@ class Desk:
     limits: Limits
     breaker: BreakerPolicy
     sends_per_second: float
-    #: The merchant's other ledgers, whose packets count against the same daily caps.
-    other_ledgers: Sequence[Ledger] = ()
+    #: The merchant's other ledgers, whose packets count against the same caps. As long as they are looked at,
+    #: nobody else spends from those caps.
+    other_ledgers: Callable[[], AbstractContextManager[Sequence[Ledger]]] = lambda: nullcontext(())
     #: Who we are, as a claim on an entry says it.
     owner: str
     #: Whether somebody asked us to stop (Ctrl-C, SIGTERM).
@@ -134,10 +136,10 @@ class Shift:
         while True:
             done = desk.crew.finished()
             self._held_by_doubt = False  # what came back may have made room
-            with desk.ledger.atomic():
+            with desk.other_ledgers() as others, desk.ledger.atomic():
                 self._book(done)
-                begun = self._begin()
-                self._suspect()
+                begun = self._begin(others)
+                self._suspect(others)
             if done or begun:
                 desk.progress()
             for entry in begun:
@@ -246,7 +248,7 @@ class Shift:
         soon = math.ceil(self.desk.sends_per_second * _BEGIN_AHEAD_S)
         return max(1, min(2 * self.desk.crew.size, soon))
 
-    def _begin(self) -> list[Entry]:
+    def _begin(self, others: Sequence[Ledger]) -> list[Entry]:
         """Record the intent to send what may be sent now; the commit is the caller's."""
         desk = self.desk
         begun: list[Entry] = []
@@ -263,7 +265,7 @@ class Shift:
                 now_s=desk.clock.now_s(),
                 owner=desk.owner,
                 lease_s=_LEASE_S,
-                others=desk.other_ledgers,
+                others=others,
             )
             begun.extend(result.entries)
             if not self._go_on_after(result.held) or not (result.entries or result.held):
@@ -286,7 +288,7 @@ class Shift:
             entries += desk.ledger.candidates(self.campaign, now_s=now_s, limit=room - len(entries))
         return entries
 
-    def _suspect(self) -> None:
+    def _suspect(self, others: Sequence[Ledger]) -> None:
         """Put the next planned numbers in doubt, so that they are asked about and sent only if NOT_FOUND."""
         desk = self.desk
         if not (self.ask_first and self.first_sends and self._may_send()):
@@ -296,7 +298,7 @@ class Shift:
         if room > 0:
             suspects = desk.ledger.sendable(self.campaign, now_s=now_s, limit=room)
             self._go_on_after(
-                desk.ledger.suspect(suspects, limits=desk.limits, now_s=now_s, others=desk.other_ledgers).held
+                desk.ledger.suspect(suspects, limits=desk.limits, now_s=now_s, others=others).held
             )
 
     def _go_on_after(self, held: tuple[tuple[Entry | Claim, Cap], ...]) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from campaign.domain.campaign import Campaign
 from campaign.errors import StorageError
 from campaign.ledger.registry import STATE_DIR_VARIABLE, Listed, Registry, Standing, pace_file
+from tests.ledger.build import NOON_S, WIDE, entry, open_ledger
 
 HEAD = (7, "00ff")
 
@@ -156,3 +161,58 @@ def test_without_a_word_it_is_the_users_state_directory(
     folder = Registry.of(merchant="1900000109", gateway="rehearsal", environ={}).folder
     assert "campaign" in folder.parts
     assert folder.is_relative_to(tmp_path / "xdg") or "Library" in folder.parts
+
+
+def test_only_one_process_spends_a_merchants_allowance_at_a_time(registry: Registry, tmp_path: Path) -> None:
+    """Another merchant's is not kept waiting; and the lock is given back."""
+    with registry.spending():
+        assert not may_spend(registry)
+        assert may_spend(registry_of(tmp_path, merchant="1900000110"))
+    assert may_spend(registry)
+
+
+def may_spend(registry: Registry) -> bool:
+    """Whether another process would get in; ``flock`` asks by open file, so this one can play it."""
+    with (registry.pace_path("sends").parent / "spending.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def test_two_ledgers_never_spend_the_same_allowance(registry: Registry, tmp_path: Path) -> None:
+    """Two writers, a ledger each, and a day's cap for five packets: together they begin five."""
+    cap = replace(WIDE, merchant_day_fen=5 * 188)
+    start = threading.Barrier(2)
+
+    def writer(mine: str, other: str) -> int:
+        with (
+            open_ledger(tmp_path / mine, names=(mine,)) as ledger,
+            open_ledger(tmp_path / other, names=()) as beside,
+        ):
+            ledger.add_entries([entry(f"o{mine}", row=n, campaign=mine) for n in range(2, 22)], NOON_S)
+            start.wait()
+            begun = 0
+            for claim in ledger.candidates(mine, now_s=NOON_S, limit=20):
+                with registry.spending():
+                    begun += len(
+                        ledger.begin_sends(
+                            [claim], limits=cap, now_s=NOON_S, owner=mine, lease_s=300.0, others=[beside]
+                        ).entries
+                    )
+            return begun
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(writer, ("a.db", "b.db"), ("b.db", "a.db"))) == 5
+
+
+def test_what_is_remembered_has_a_version(registry: Registry, tmp_path: Path) -> None:
+    """So that a ledger which another process makes is noticed without reading everything again."""
+    before = registry.version()
+    registry.remember(ledger_at(tmp_path / "a.db"), HEAD)
+    remembered = registry.version()
+    assert remembered != before
+    assert registry.version() == remembered
+    registry.forget(tmp_path / "a.db")
+    assert registry.version() != remembered

@@ -494,3 +494,43 @@ def test_revising_needs_that_nothing_was_stored(ledger: Ledger) -> None:
     event = list(ledger.events(mch_billno=planned.mch_billno))[-1]
     assert event.kind is EventKind.REVISED
     assert event.detail["changed"] == {"re_openid": ["oA", "oB"], "total_amount": [188, 200]}
+
+
+def test_room_that_a_stale_entry_does_not_need_is_there_for_the_next(ledger: Ledger) -> None:
+    """The batch was read a moment ago; one of its rows was changed since."""
+    one, two, three = plan(ledger, "oA 1.88", "oB 1.88", "oC 1.88")
+    budget = replace(WIDE, campaign_fen=188)
+    result = begin(ledger, changed(one, total_amount=187), two, three, limits=budget)
+    assert [e.row for e in result.entries] == [two.row]
+    assert (len(result.stale), result.held) == (1, ((three, Cap.CAMPAIGN),))
+
+
+def test_an_entry_that_stands_twice_in_a_batch_is_begun_once(ledger: Ledger) -> None:
+    """Whatever hands it in twice: there is one request."""
+    (one,) = plan(ledger, "oA 1.88")
+    result = begin(ledger, one, one)
+    assert (len(result.entries), result.stale) == (1, (one,))
+    assert len(ledger.attempts(one.mch_billno)) == 1
+
+
+def test_candidates_are_the_sendable_entries(ledger: Ledger) -> None:
+    """As far as claiming needs them; begun by them, an entry is read whole."""
+    plan(ledger, "oA 1.88", "oB 2.88")
+    sendable = ledger.sendable("lantern", now_s=NOON_S, limit=9)
+    candidates = ledger.candidates("lantern", now_s=NOON_S, limit=9)
+    assert [
+        (e.mch_billno, e.campaign, e.re_openid, e.total_amount, e.state, e.attempt) for e in sendable
+    ] == candidates
+    result = ledger.begin_sends(candidates, limits=WIDE, now_s=NOON_S, owner="us", lease_s=300.0)
+    assert result.entries == tuple(now(ledger, e) for e in sendable)
+
+
+def test_a_suspect_counts_the_money_in_doubt_of_every_ledger(ledger: Ledger) -> None:
+    """What another ledger of the merchant has in doubt leaves less room here."""
+    with open_ledger() as other:
+        begin(other, *plan(other, "oX 5.00"))
+        one, two = plan(ledger, "oA 1.88", "oB 1.88")
+        limits = replace(WIDE, in_doubt_fen=500 + 188)
+        result = ledger.suspect([one, two], limits=limits, now_s=NOON_S, others=[other])
+    assert [e.row for e in result.entries] == [one.row]
+    assert result.held == ((two, Cap.IN_DOUBT),)

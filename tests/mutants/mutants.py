@@ -340,12 +340,19 @@ MUTANTS = (
         "after a power failure an intent may be missing",
         ("tests/ledger",),
     ),
+    Mutant(
+        "campaign/ledger/registry.py",
+        '        with self._locked("spending.lock"):\n            yield',
+        "        yield",
+        "two processes with a ledger each spend the same allowance",
+        ("tests/ledger/test_registry.py",),
+    ),
     # The stages
     Mutant(
         SHIFT,
-        "            with desk.ledger.atomic():\n                self._book(done)\n                begun = self._begin()",
-        "            begun = desk.ledger.sendable(self.campaign, now_s=desk.clock.now_s(), limit=1)"
-        " if self.first_sends else []\n            with desk.ledger.atomic():\n                self._book(done)",
+        "desk.ledger.atomic():\n                self._book(done)\n                begun = self._begin(others)",
+        "desk.ledger.atomic():\n                begun = desk.ledger.sendable(self.campaign,"
+        " now_s=desk.clock.now_s(), limit=1) if self.first_sends else []\n                self._book(done)",
         "the intent is not recorded before the request",
         STAGES,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 
@@ -17,6 +18,8 @@ from campaign.domain.order import PacketOrder
 from campaign.domain.plan import ORDINAL_KEYS
 from campaign.domain.state import Evidence, State
 from campaign.errors import CampaignHeld, Conflict, SetupError, SheetRejected, StorageError
+from campaign.ledger.store import Ledger
+from campaign.stages.shift import Desk
 from campaign.stages.standing import current_halt
 from tests.simulation.machine import DAY_S, Machine, corrected, order, orders
 from tests.simulation.parts import Crash
@@ -65,6 +68,32 @@ def test_the_intent_is_durable_before_its_request_leaves(machine: Machine) -> No
     machine.wire.before_send = look
     machine.run(SHEET)
     assert seen == [(State.IN_DOUBT, None)] * 3
+
+
+def test_the_merchants_allowance_is_held_until_the_intent_is_durable(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody with another ledger spends between our look at that ledger and our commit."""
+    seen = []
+    real = machine.desk
+
+    @contextmanager
+    def desk(ledger: Ledger) -> Iterator[Desk]:
+        @contextmanager
+        def held() -> Iterator[tuple[()]]:
+            assert not ledger._db.in_transaction
+            yield ()
+            assert not ledger._db.in_transaction
+            with machine.look() as committed:
+                seen.append(committed.totals(machine.campaign)[State.IN_DOUBT][0])
+
+        with real(ledger) as opened:
+            yield replace(opened, other_ledgers=held)
+
+    monkeypatch.setattr(machine, "desk", desk)
+    machine.run(SHEET)
+    assert max(seen) > 0
+    assert machine.states() == "accepted accepted accepted"
 
 
 def test_a_repeat_is_the_same_bytes(machine: Machine) -> None:
