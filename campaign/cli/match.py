@@ -178,6 +178,7 @@ def as_json(
         "rows": found.rows,
         "matched": {"by_number": found.by_number, "by_amount": found.by_amount},
         "outside": found.outside,
+        "ahead": found.ahead,
         "other_campaigns": found.elsewhere,
         "other_business": found.other,
         "sent": {"ledger": _sum(found.ledger_sent), "bill": _sum(found.bill_sent)},
@@ -282,6 +283,14 @@ def _tell(found: Match, campaign: str, session: Session, *, now_s: float, unmask
         _tell_findings(found, session, now_s=now_s, unmask=unmask)
     if found.outside:
         session.tell(text("{count} paid rows belong to days that no bill here covers.", count=found.outside))
+    if found.ahead:
+        session.tell(
+            text(
+                "{count} rows are on the bill and WeChat Pay has not told their outcome yet: `campaign "
+                "reconcile` asks.",
+                count=found.ahead,
+            )
+        )
     if not found.by_number and not found.by_amount:
         session.tell(text("These bills have no line of this campaign."), style="yellow")
     elif found.clean:

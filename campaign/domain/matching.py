@@ -19,6 +19,7 @@ from campaign.domain.account import Account, Break, Segment, check_balances, rec
 from campaign.domain.bill import Bill, BillLine, Business, BusinessNames
 from campaign.domain.billno import BILLNO_LENGTH
 from campaign.domain.days import MIDNIGHT_MARGIN_S, beijing_day, day_range, moment_s
+from campaign.domain.decision import REPEAT_WINDOW_S
 from campaign.domain.entry import Entry
 from campaign.domain.finding import (
     Finding,
@@ -34,7 +35,7 @@ from campaign.domain.finding import (
     unknown_business,
 )
 from campaign.domain.money import Sum
-from campaign.domain.state import State
+from campaign.domain.state import OPEN, State
 from campaign.domain.verdict import DEBITED, Verdict, verdict
 from campaign.text import Text
 
@@ -64,6 +65,8 @@ class Match:
     by_amount: int = 0
     #: Paid rows whose debit may be on a day that no bill covers.
     outside: int = 0
+    #: Rows with a line that says more than WeChat Pay's answers so far; they are still asked about.
+    ahead: int = 0
     #: Lines of other campaigns in the ledger, and of other business.
     elsewhere: int = 0
     other: int = 0
@@ -197,6 +200,9 @@ class _Matching:
         lines = self._numbered((entry.mch_billno, entry.send_listid, entry.detail_id))
         found.by_number += len(lines)
         found.pairs += ((entry.mch_billno, line) for line in lines)
+        if early := [line for line in lines if _is_ahead(entry, line)]:
+            found.ahead += 1
+            lines = [line for line in lines if line not in early]
         debits = [line for line in lines if not line.incoming]
         refunds = [line for line in lines if line.incoming]
         for line in debits:
@@ -331,6 +337,18 @@ class _Matching:
         (found.ledger_refunded if wanted.incoming else found.ledger_sent).add(wanted.fen)
         if in_bill:
             (found.bill_refunded if wanted.incoming else found.bill_sent).add(wanted.fen)
+
+
+def _is_ahead(entry: Entry, line: BillLine) -> bool:
+    """Whether a line tells of an open row what WeChat Pay just was not asked about in time.
+
+    The program still asks, so the answer will say the same: that is no discrepancy, unless days go by.
+    """
+    known = line.incoming is False and verdict(entry) in DEBITED
+    if known or entry.state not in OPEN or entry.flag is not None or entry.todo is None:
+        return False
+    told_s = max(entry.asked_at_s or 0.0, entry.last_sent_at_s or 0.0)
+    return told_s - line.billed_at_s < REPEAT_WINDOW_S
 
 
 def debit_days(entry: Entry) -> frozenset[date]:

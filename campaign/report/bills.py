@@ -11,6 +11,7 @@ from campaign.domain.verdict import DEBITED, Verdict
 from campaign.text import Text, text
 
 PAID = text("taken from the account, by the ledger")
+AHEAD = text("on the bills, and not told by WeChat Pay yet")
 PAID_BILLED = text("debits in the funds bills")
 BACK = text("came back, by the ledger")
 BACK_BILLED = text("refunds in the funds bills")
@@ -37,10 +38,12 @@ def tied(summary: Summary) -> list[tuple[Text, Sum]]:
     billing, paid, back = summary.billing, paid_by_ledger(summary), back_by_ledger(summary)
     return [
         (PAID, paid),
+        (AHEAD, billing.paid_ahead),
         (PAID_BILLED, billing.paid),
         (LATER, billing.paid_later),
         (DIFFERENCE, billing.paid_difference(paid)),
         (BACK, back),
+        (AHEAD, billing.back_ahead),
         (BACK_BILLED, billing.back),
         (LATER, billing.back_later),
         (DIFFERENCE, billing.back_difference(back)),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from xlsxwriter.utility import xl_range_abs
 from xlsxwriter.worksheet import Worksheet
 
-from campaign.domain.billing import less
+from campaign.domain.billing import less, plus
 from campaign.domain.days import beijing_text
 from campaign.domain.money import Sum
 from campaign.domain.summary import Summary
 from campaign.domain.verdict import DEBITED, STATE_TEXT, VERDICT_TEXT, Explain, Verdict
 from campaign.report.bills import (
+    AHEAD,
     BACK,
     BACK_BILLED,
     DIFFERENCE,
@@ -129,7 +130,7 @@ class Cover:
             f"=ROUND({'+'.join(f'SUM({r})' for r in ranges.amount)},2)",
             planned,
         )
-        self._check(total + 1, total + 2, difference=summary.totals.difference)
+        self._check((total + 1,), (total + 2,), difference=summary.totals.difference)
         rows = {found: first + 1 + i for i, found in enumerate(Verdict)}
         taken = [found for found in Verdict if found in DEBITED]
         self._taken_row = self._row + 1
@@ -160,9 +161,11 @@ class Cover:
         billing, paid, back = summary.billing, paid_by_ledger(summary), back_by_ledger(summary)
         self._section(text("Tied to the funds bills"), text("by"))
         by_ledger = f"=B{self._taken_row}", f"=C{self._taken_row}"
-        self._tie(PAID, PAID_BILLED, by_ledger, ranges.billed, (paid, billing.paid, billing.paid_later))
+        sums = (paid, billing.paid_ahead, billing.paid, billing.paid_later)
+        self._tie(PAID, PAID_BILLED, by_ledger, ranges.billed, sums)
         by_ledger = f"={back.rows}", f"={yuan(back.fen)}"
-        self._tie(BACK, BACK_BILLED, by_ledger, ranges.billed_back, (back, billing.back, billing.back_later))
+        sums = (back, billing.back_ahead, billing.back, billing.back_later)
+        self._tie(BACK, BACK_BILLED, by_ledger, ranges.billed_back, sums)
         self._put(0, self._say(standing(summary)), "note")
         self._row += 2
 
@@ -172,16 +175,19 @@ class Cover:
         billed: Text,
         by_ledger: tuple[str, str],
         cells: list[str],
-        sums: tuple[Sum, Sum, Sum],
+        sums: tuple[Sum, Sum, Sum, Sum],
     ) -> None:
-        ledger, in_bills, later = sums
+        ledger, ahead, in_bills, later = sums
         first = self._row + 1
         self._line(label, *by_ledger, ledger)
+        self._line(AHEAD, f"={ahead.rows}", f"={yuan(ahead.fen)}", ahead)
         counted = "+".join(f"COUNT({c})" for c in cells)
         summed = "+".join(f"SUM({c})" for c in cells)
         self._line(billed, f"={counted}", f"=ROUND({summed},2)", in_bills)
         self._line(LATER, f"={later.rows}", f"={yuan(later.fen)}", later)
-        self._check(first, first + 1, first + 2, difference=less(ledger, in_bills, later))
+        self._check(
+            (first, first + 1), (first + 2, first + 3), difference=less(plus(ledger, ahead), in_bills, later)
+        )
 
     def _states(self, summary: Summary, ranges: Ranges) -> None:
         self._section(text("States in the ledger"), text("state"))
@@ -230,15 +236,18 @@ class Cover:
         self._sheet.write_formula(self._row, 2, money, money_style, yuan(cached.fen))
         self._row += 1
 
-    def _check(self, whole: int, *parts: int, difference: Sum) -> None:
+    def _check(self, left: Sequence[int], right: Sequence[int], *, difference: Sum) -> None:
         """The line that shows the totals agree; it turns red as soon as a cell is changed.
 
         Args:
-            whole, parts: rows, as formulas name them.
+            left: rows, as formulas name them, whose sum has to be that of the rows on the right.
         """
         row, styles = self._row, self._book.styles
         put_text(self._sheet, row, 0, self._say(DIFFERENCE), styles["plain"])
-        rows, money = ("-".join(f"{column}{n}" for n in (whole, *parts)) for column in "BC")
+        rows, money = (
+            "+".join(f"{column}{n}" for n in left) + "".join(f"-{column}{n}" for n in right)
+            for column in "BC"
+        )
         self._sheet.write_formula(row, 1, f"={rows}", styles["count"], difference.rows)
         self._sheet.write_formula(row, 2, f"=ROUND({money},2)", styles["money"], yuan(difference.fen))
         good, bad = self._say(text("adds up")), self._say(text("DOES NOT ADD UP"))

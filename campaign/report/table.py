@@ -170,12 +170,14 @@ def _bill(summary: Summary) -> dict[str, Any]:
         "findings": billing.findings,
         "paid": {
             "ledger": _sum(paid),
+            "ahead": _sum(billing.paid_ahead),
             "bill": _sum(billing.paid),
             "later": _sum(billing.paid_later),
             "difference": _sum(billing.paid_difference(paid)),
         },
         "came_back": {
             "ledger": _sum(back),
+            "ahead": _sum(billing.back_ahead),
             "bill": _sum(billing.back),
             "later": _sum(billing.back_later),
             "difference": _sum(billing.back_difference(back)),

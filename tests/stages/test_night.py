@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, time, timedelta
 from pathlib import Path
@@ -19,107 +18,16 @@ from campaign.domain.days import HOUR_S, beijing_day, beijing_time, day_start_s
 from campaign.domain.decision import LAST_ASK_S
 from campaign.domain.finding import Kind, missing
 from campaign.errors import BillRejected, LedgerRefused, NotFinished, SetupError, StorageError
-from campaign.ledger.nights import Memory
-from campaign.ledger.store import Ledger
 from campaign.notify import Topic
-from campaign.rehearsal.bills import written
-from campaign.rehearsal.memory import MemoryTransport
 from campaign.rehearsal.rules import RehearsalMerchant
-from campaign.stages.match import match
 from campaign.stages.news import of_night, of_run
-from campaign.stages.night import BillNight, CampaignNight, Night, Watch, night
-from campaign.stages.shift import Desk
+from campaign.stages.night import BillNight, CampaignNight, Night, night
 from campaign.stages.standing import standing
 from campaign.text import text
-from campaign.wechat.bills import FundFlowClient
-from campaign.wechat.fundflow import parse_bill
-from tests.domain.bills import NAMES
 from tests.simulation.machine import API_KEY, DAY_S, MCH_ID, START_S, WXAPPID, Machine, orders
+from tests.stages.nights import Operator, with_lines
 
 SHEET = orders("oA 1.88", "oB 8.88", "oC 3.00")
-
-
-class Lines:
-    """The structured log, as a list."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, object]]] = []
-
-    def info(self, event: str, /, **facts: object) -> None:
-        self.lines.append((event, facts))
-
-    error = info
-
-    @property
-    def events(self) -> list[str]:
-        return [event for event, _ in self.lines]
-
-
-class Operator:
-    """A machine that is left alone at night."""
-
-    def __init__(self, machine: Machine, folder: Path) -> None:
-        self.machine = machine
-        self.memory = Memory()
-        self.log = Lines()
-        self.written: list[str] = []
-        self.desks = 0
-        self.bills_nightly = False
-        self.fetched: list[date] = []
-        #: Stands between the gateway's bill and us.
-        self.change: Callable[[Bill], Bill] = lambda bill: bill
-        self.desk_fails: Exception | None = None
-        self._folder = folder
-
-    def night(self) -> Night:
-        with self.machine.ledger() as ledger:
-            return night(self.watch(ledger), self.memory)
-
-    def watch(self, ledger: Ledger) -> Watch:
-        machine = self.machine
-
-        @contextmanager
-        def desk() -> Iterator[Desk]:
-            self.desks += 1
-            if self.desk_fails:
-                raise self.desk_fails
-            with machine.desk(ledger) as opened:
-                yield opened
-
-        @contextmanager
-        def bills() -> Iterator[Callable[[date], list[Bill]]]:
-            client = FundFlowClient(
-                transport=MemoryTransport(machine.rules), api_key=API_KEY, mch_id=MCH_ID, appid=WXAPPID
-            )
-
-            def fetch(day: date) -> list[Bill]:
-                self.fetched.append(day)
-                return [self.change(client.bill(day, "Basic", now_s=machine.clock.now_s()))]
-
-            yield fetch
-
-        def report(name: str) -> list[Path]:
-            self.written.append(name)
-            path = self._folder / name
-            path.touch()
-            return [path]
-
-        return Watch(
-            ledger=ledger,
-            clock=machine.clock,
-            log=self.log,
-            hold=machine._try_lock,
-            desk=desk,
-            bills=bills if self.bills_nightly else None,
-            match=lambda name, found: match(ledger, name, found, names=NAMES, mch_id=MCH_ID),
-            report=report,
-            has_report=lambda name: (self._folder / name).exists(),
-            stopped=lambda: machine.stop_asked,
-        )
-
-    def until(self, day: date, hour: float) -> None:
-        """Let time pass until then (Beijing)."""
-        self.machine.later(day_start_s(day) + hour * HOUR_S - self.machine.clock.now_s())
 
 
 @pytest.fixture
@@ -291,13 +199,6 @@ def test_somebody_who_stops_it_gets_130_and_the_next_night_goes_on(operator: Ope
 
 
 # Bills
-
-
-def with_lines(bill: Bill, change: Callable[[list[BillLine]], None]) -> Bill:
-    """The bill after somebody changed its lines, and summed them up anew."""
-    lines = list(bill.lines)
-    change(lines)
-    return parse_bill(written(lines), file=bill.file, account="Basic", days=bill.asked_days)
 
 
 @pytest.fixture
