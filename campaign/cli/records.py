@@ -18,6 +18,7 @@ from campaign.stages.records import (
     LIMIT_MAX,
     Record,
     ask_status,
+    ask_unclaimed,
     find_packet,
     list_records,
     record_of,
@@ -59,9 +60,9 @@ def records() -> None:
     "--unclaimed",
     is_flag=True,
     help=text(
-        "Only packets that nobody opened, as far as the ledger knows: taken at least 20 hours ago and still "
-        "waiting, so that people can be reminded before the 24 hours end; or gone back and not paid again "
-        "since (`campaign reissue NAME --refunded` pays them again). Run `campaign reconcile` first."
+        "Only packets that nobody opened: taken at least 20 hours ago and still waiting, so that people can "
+        "be reminded before the 24 hours end; or gone back and not paid again since (`campaign reissue NAME "
+        "--refunded` pays them again). WeChat Pay is asked about each that waits before it is listed."
     ),
 )
 @_UNMASK
@@ -70,19 +71,43 @@ def records() -> None:
 def list_(session: Session, name: str | None, limit: int, offset: int, unclaimed: bool, unmask: bool) -> None:
     settings = session.settings()
     clock = SystemClock()
+    now_s = clock.now_s()
+    unclear = 0
     with existing_ledger(settings, clock) as ledger:
-        page = list_records(
-            ledger,
-            limit=limit,
-            offset=offset,
-            campaign=None if name is None else chosen_campaigns(ledger, name)[0],
-            unclaimed_at_s=clock.now_s() if unclaimed else None,
-            unmask=unmask,
-        )
+        campaign = None if name is None else chosen_campaigns(ledger, name)[0]
+
+        def page() -> Record:
+            return list_records(
+                ledger,
+                limit=limit,
+                offset=offset,
+                campaign=campaign,
+                unclaimed_at_s=now_s if unclaimed else None,
+                unmask=unmask,
+            )
+
+        listed = page()
+        if ledger is not None and unclaimed and listed["objects"]:
+            with (
+                open_gateway(settings, session) as gateway,
+                interruptible() as stop,
+                open_desk(settings, ledger, gateway, clock, stop) as desk,
+            ):
+                unclear = ask_unclaimed(desk, limit=limit, offset=offset, campaign=campaign, now_s=now_s)
+            listed = page()
     if session.json:
-        session.answer_json(page)
+        session.answer_json(listed)
     else:
-        _tell_page(page, session)
+        _tell_page(listed, session)
+    if unclear:
+        session.tell(
+            text(
+                "WeChat Pay gave no clear answer about {count} of them: they may have been opened since they "
+                "were asked about last.",
+                count=unclear,
+            ),
+            style="yellow",
+        )
 
 
 @records.command(

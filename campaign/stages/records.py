@@ -7,7 +7,7 @@ decimal text, so no arithmetic is ever done on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from campaign.domain.answer import Reach, Status
@@ -19,7 +19,7 @@ from campaign.domain.state import OPEN
 from campaign.errors import NotFinished, SetupError, UsageError
 from campaign.ledger.records import SentPacket
 from campaign.ledger.store import Ledger
-from campaign.stages.shift import Desk, ask, judged, keep_answers
+from campaign.stages.shift import Asked, Desk, ask, ask_all, judged, keep_answers
 from campaign.text import text
 from campaign.wechat.answers import explain
 from campaign.wechat.envelope import HBLIST, Malformed, flat, from_xml
@@ -80,6 +80,40 @@ def list_records(
     }
 
 
+def ask_unclaimed(desk: Desk, *, limit: int, offset: int, campaign: str | None, now_s: float) -> int:
+    """Ask about the packets of a page of the unclaimed, so that nobody is reminded of what he has opened.
+
+    Whoever opened his packet meanwhile leaves the page and others move up: they are asked, too.
+
+    Returns:
+        how many gave no clear answer.
+
+    Raises:
+        SetupError: WeChat Pay refuses the questions for the settings' sake.
+        KeyboardInterrupt: somebody asked us to stop.
+    """
+    clear: dict[str, bool] = {}
+
+    def book(batch: Sequence[Asked]) -> None:
+        at_s = desk.clock.now_s()
+        desk.ledger.end_queries(
+            [judged(asked, now_s=at_s, run_started_s=now_s, policy=desk.policy) for asked in batch], at_s
+        )
+
+    while True:
+        page = desk.ledger.sent_packets(
+            limit=limit, offset=offset, campaign=campaign, unclaimed_since_s=now_s - UNCLAIMED_AFTER_S
+        )
+        waiting = [packet.entry for packet in page if packet.entry.state in OPEN]
+        todo = [entry for entry in waiting if entry.mch_billno not in clear]
+        if not todo:
+            return sum(not clear[entry.mch_billno] for entry in waiting)
+        answers = ask_all(desk, todo, book=book)
+        for entry in todo:
+            asked = answers.get(entry.mch_billno)
+            clear[entry.mch_billno] = asked is not None and asked.answer.status is not None
+
+
 def find_packet(ledger: Ledger | None, number_or_id: str) -> SentPacket:
     """The packet of a bill number or a record's id.
 
@@ -135,6 +169,7 @@ def record_of(packet: SentPacket, *, unmask: bool = False) -> Record:
         else mask_openid(entry.row_key),
         "state": entry.state.value,
         "err_code": entry.err_code,
+        "asked_at": None if entry.asked_at_s is None else int(entry.asked_at_s),
     }
 
 

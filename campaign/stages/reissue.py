@@ -11,20 +11,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from campaign.domain.answer import QueryAnswer, Reach, Status
+from campaign.domain.answer import QueryAnswer, Status
 from campaign.domain.billno import ISSUE_MAX, Tie, mch_billno
 from campaign.domain.entry import Entry
 from campaign.domain.state import Evidence, State
-from campaign.errors import SetupError
 from campaign.ledger.store import Ledger
 from campaign.sheet.texts import TEXT_FIELDS
 from campaign.sheet.write import TiedRow
-from campaign.stages.shift import Asked, Desk, ask, discrepancy, keep_answers
+from campaign.stages.shift import Asked, Desk, ask_all, discrepancy, keep_answers
 from campaign.text import Text, text
-from campaign.wechat.answers import explain
-
-#: So many questions in a row that reached nobody: the rest would not either.
-_UNREACHABLE_AFTER: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +90,8 @@ def reissue(desk: Desk, found: Sequence[Candidate], *, refunded: bool) -> Reissu
         SetupError: WeChat Pay refuses the questions for the settings' sake.
         KeyboardInterrupt: somebody asked us to stop; nothing is decided then.
     """
-    answers = _ask_all(desk, [entry for c in found for entry in (*c.numbers, c.following)])
+    entries = [entry for c in found for entry in (*c.numbers, c.following)]
+    answers = ask_all(desk, entries, book=partial(_keep, desk))
     result = Reissue()
     for candidate in found:
         left_out = _judged(candidate, answers, refunded=refunded)
@@ -127,36 +123,6 @@ def _numbered(entry: Entry, issue: int, *, mch_id: str) -> Entry:
     """The same row under another issue number, so that it can be asked about."""
     number = mch_billno(mch_id=mch_id, campaign_id=entry.campaign, row_key=entry.row_key, issue=issue)
     return replace(entry, mch_billno=number, issue=issue, send_listid="")
-
-
-def _ask_all(desk: Desk, entries: Sequence[Entry]) -> dict[str, Asked]:
-    """Every answer by number. Once nobody is reached any more, the rest is not asked."""
-    answers: dict[str, Asked] = {}
-    todo = iter(entries)
-    unreached = 0
-    while True:
-        while (
-            desk.crew.running < 2 * desk.crew.size and unreached < _UNREACHABLE_AFTER and not desk.stopped()
-        ):
-            entry = next(todo, None)
-            if entry is None:
-                break
-            desk.crew.start(partial(ask, desk, entry))
-        batch = [asked for asked in desk.crew.finished() if isinstance(asked, Asked)]
-        if not batch:
-            break
-        _keep(desk, batch)
-        for asked in batch:
-            answers[asked.entry.mch_billno] = asked
-            unreached = 0 if asked.reached else unreached + 1
-            if asked.answer.reach is Reach.ABORT:
-                meaning = explain(asked.answer.err_code)
-                raise SetupError(meaning.cause, advice=meaning.advice)
-            if asked.answer.reach is Reach.PACE:
-                desk.query_pacer.slow_down()
-    if desk.stopped():
-        raise KeyboardInterrupt
-    return answers
 
 
 def _keep(desk: Desk, batch: Sequence[Asked]) -> None:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_exponential
@@ -29,10 +30,11 @@ from campaign.domain.decision import (
 from campaign.domain.entry import Claim, Entry, Flag, Todo
 from campaign.domain.limits import Cap, Limits
 from campaign.domain.state import SETTLED, State
-from campaign.errors import GatewayError, NotSent
+from campaign.errors import GatewayError, NotSent, SetupError
 from campaign.ledger.store import Ledger, QueryResult, SendResult
 from campaign.ports import Clock, Gateway, Pacer
 from campaign.stages.crew import Crew
+from campaign.wechat.answers import explain
 
 #: A begun request leaves within about so long, so its day and its turn are those of its commit.
 _BEGIN_AHEAD_S: Final = 5.0
@@ -414,6 +416,48 @@ def judged(asked: Asked, *, now_s: float, run_started_s: float, policy: Policy) 
         flag = discrepancy(entry, answer)
         step = replace(step, flag=flag) if flag else step
     return QueryResult(entry=entry, asked_at_s=asked.asked_at_s, answer=answer, step=step)
+
+
+def ask_all(
+    desk: Desk, entries: Iterable[Entry], *, book: Callable[[Sequence[Asked]], None]
+) -> dict[str, Asked]:
+    """Ask about each of these numbers now; the answers by number.
+
+    Once nobody is reached any more, the rest is not asked.
+
+    Args:
+        book: takes the answers as they come, for the ledger.
+
+    Raises:
+        SetupError: WeChat Pay refuses the questions for the settings' sake.
+        KeyboardInterrupt: somebody asked us to stop.
+    """
+    answers: dict[str, Asked] = {}
+    todo = iter(entries)
+    unreached = 0
+    while True:
+        while (
+            desk.crew.running < 2 * desk.crew.size and unreached < _UNREACHABLE_AFTER and not desk.stopped()
+        ):
+            entry = next(todo, None)
+            if entry is None:
+                break
+            desk.crew.start(partial(ask, desk, entry))
+        batch = [asked for asked in desk.crew.finished() if isinstance(asked, Asked)]
+        if not batch:
+            break
+        book(batch)
+        for asked in batch:
+            answers[asked.entry.mch_billno] = asked
+            unreached = 0 if asked.reached else unreached + 1
+            if asked.answer.reach is Reach.ABORT:
+                meaning = explain(asked.answer.err_code)
+                raise SetupError(meaning.cause, advice=meaning.advice)
+            if asked.answer.reach is Reach.PACE:
+                desk.query_pacer.slow_down()
+    if desk.stopped():
+        raise KeyboardInterrupt
+    return answers
 
 
 def keep_answers(ledger: Ledger, answers: Iterable[Asked], *, now_s: float) -> None:

@@ -19,7 +19,14 @@ from campaign.domain.state import State
 from campaign.errors import NotFinished, SetupError, UsageError
 from campaign.ledger.records import SentPacket
 from campaign.rehearsal.rules import RehearsalMerchant
-from campaign.stages.records import ask_status, find_packet, list_records, masked_xml, record_of
+from campaign.stages.records import (
+    ask_status,
+    ask_unclaimed,
+    find_packet,
+    list_records,
+    masked_xml,
+    record_of,
+)
 from tests.builders import entry
 from tests.simulation.machine import API_KEY, MCH_ID, WXAPPID, Machine, orders
 
@@ -125,6 +132,57 @@ def test_unclaimed_are_those_that_wait_for_twenty_hours(machine: Machine, page: 
     now_s = machine.clock.now_s()
     assert page(unclaimed_at_s=now_s + 20 * HOUR_S - 60)["objects"] == []
     assert page(unclaimed_at_s=now_s + 20 * HOUR_S)["meta"]["total_count"] == 3
+
+
+@pytest.fixture
+def nudge(machine: Machine, page: Page) -> Callable[..., tuple[list[str], int]]:
+    """``campaign records list --unclaimed``: who is to be reminded, and how many could not be asked."""
+
+    def go(*, limit: int = 20, offset: int = 0) -> tuple[list[str], int]:
+        now_s = machine.clock.now_s()
+        with machine.ledger() as ledger, machine.desk(ledger) as desk:
+            unclear = ask_unclaimed(desk, limit=limit, offset=offset, campaign=None, now_s=now_s)
+        listed = page(unclaimed_at_s=now_s, limit=limit, offset=offset, unmask=True)["objects"]
+        assert unclear or all(record["asked_at"] >= int(now_s) for record in listed)
+        return [record["re_openid"] for record in listed], unclear
+
+    return go
+
+
+def open_packets(machine: Machine, *openids: str) -> None:
+    """These people open their packets now; nobody else ever does."""
+    for known in machine.orders_at_gateway().values():
+        claimed_s = machine.clock.true_s() if known.re_openid in openids else None
+        machine.books._write(known._replace(claimed_s=claimed_s), None)
+
+
+def test_whoever_opened_his_packet_meanwhile_is_not_reminded(
+    machine: Machine, page: Page, nudge: Callable[..., tuple[list[str], int]]
+) -> None:
+    """The timetable asked at twelve hours; the list asks again before it names anybody."""
+    machine.later(20.5 * HOUR_S)
+    open_packets(machine, OPENID)
+    assert page(unclaimed_at_s=machine.clock.now_s())["meta"]["total_count"] == 3
+    assert nudge() == (["oB", "oC"], 0)
+    questions = machine.wire.questions
+    assert nudge(limit=1) == (["oB"], 0)
+    assert machine.wire.questions == questions + 1, "only the page is asked about"
+
+
+def test_who_moves_up_on_a_page_is_asked_too(
+    machine: Machine, nudge: Callable[..., tuple[list[str], int]]
+) -> None:
+    machine.later(20.5 * HOUR_S)
+    open_packets(machine, OPENID, "oB")
+    assert nudge(limit=1) == (["oC"], 0)
+
+
+def test_a_list_that_could_not_ask_says_so(
+    machine: Machine, nudge: Callable[..., tuple[list[str], int]]
+) -> None:
+    machine.later(20.5 * HOUR_S)
+    machine.faults(reset_before={"endpoint": "gethbinfo"})
+    assert nudge() == ([OPENID, "oB", "oC"], 3)
 
 
 @given(st.integers(1, 10**9))
