@@ -7,19 +7,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from tests.bench.figures import Figure, Target, Verdict, as_json, table, unmeasured
 from tests.bench.gateway import serving
 from tests.bench.ground import Ground
-from tests.bench.parts import latency, pace, send, start
+from tests.bench.parts import durability, latency, pace, report, send, sheets, start
+from tests.bench.profile import profile
 
 PARTS: Final[dict[str, Callable[[Ground], Iterator[Figure]]]] = {
     "start": start.measure,
     "send": send.measure,
     "latency": latency.measure,
     "pace": pace.measure,
+    "durability": durability.measure,
+    "sheets": sheets.measure,
+    "report": report.measure,
 }
 #: A part that breaks has missed whatever it promised.
 _WHOLE: Final = Target(1, 1, "")
@@ -30,12 +35,19 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of: {', '.join(PARTS)}")
     parser.add_argument("--list", action="store_true", help="list the parts")
     parser.add_argument("--out", type=Path, help="write the table as JSON, too")
+    parser.add_argument(
+        "--profile", action="store_true", help="show where the time of a row goes, and no table"
+    )
     options = parser.parse_args()
     if unknown := set(options.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     if options.list:
         for name, part in PARTS.items():
             print(f"{name:12} {(sys.modules[part.__module__].__doc__ or '').splitlines()[0]}")
+        return 0
+    if options.profile:
+        with _ground() as ground:
+            print(profile(ground))
         return 0
     figures = run(options.parts or list(PARTS))
     print(table(figures))
@@ -47,12 +59,7 @@ def main() -> int:
 def run(parts: list[str]) -> list[Figure]:
     """Measure these parts; each row is said as soon as it is known."""
     figures: list[Figure] = []
-    # Not in /tmp, which may be memory: durability is what costs here.
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as folder,
-        serving(Path(folder, "gateway")) as gateway,
-    ):
-        ground = Ground(Path(folder), gateway, say=_say)
+    with _ground() as ground:
         for name in parts:
             began_s = time.monotonic()
             try:
@@ -64,6 +71,16 @@ def run(parts: list[str]) -> list[Figure]:
                 _say(figures[-1].note)
             _say(f"-- {name}: {time.monotonic() - began_s:.0f} s")
     return figures
+
+
+@contextmanager
+def _ground() -> Iterator[Ground]:
+    # Not in /tmp, which may be memory: durability is what costs here.
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as folder,
+        serving(Path(folder, "gateway")) as gateway,
+    ):
+        yield Ground(Path(folder), gateway, say=_say)
 
 
 def _say(sentence: str) -> None:

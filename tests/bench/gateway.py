@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +81,11 @@ def answer(head: bytes, body: bytes, serial: int, unknown: bytes) -> tuple[bytes
         said = _NOT_FOUND % number if unknown == b"NOT_FOUND" else _FOUND % (number, unknown)
         return _HEAD % (len(said), said), b""
     return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", b""
+
+
+def accepted(parameters: Mapping[str, str], serial: int) -> bytes:
+    """The body that answers a send with these parameters."""
+    return _ACCEPTED % (*(parameters[name].encode() for name in _ECHOED), serial)
 
 
 def _value(body: bytes, name: str) -> bytes:
@@ -157,6 +162,7 @@ class _Server:
                 self._write(wire, reply)
 
     def _obey(self, line: str) -> bool:
+        said = "{}"
         match line.split():
             case ["reset"]:
                 self._seen = Seen(open_max=len(self._wires))
@@ -166,11 +172,13 @@ class _Server:
                 self._unknown = status.encode()
             case ["watch", pid]:
                 self._clock = cpu_clock(int(pid))
+            case ["count"]:
+                said = json.dumps({"requests": len(self._seen.sends_s) + len(self._seen.queries_s)})
             case ["seen"]:
-                pass
+                said = self._seen.as_json()
             case _:
                 return False
-        print(self._seen.as_json() if line.startswith("seen") else "{}", flush=True)
+        print(said, flush=True)
         return True
 
     def _accept(self) -> None:
@@ -299,7 +307,7 @@ class Gateway:
         self.url = str(self._reply()["url"])
 
     def tell(self, order: str) -> dict[str, Any]:
-        """One order: ``reset``, ``latency S``, ``unknown STATUS``, ``watch PID``, ``seen``."""
+        """One order: ``reset``, ``latency S``, ``unknown STATUS``, ``watch PID``, ``count``, ``seen``."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{order}\n")
         self._process.stdin.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import shutil
 import statistics
@@ -13,12 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from campaign.config.model import GatewayTable
 from tests.acceptance.world import Desk, Tables, merged, openid
 from tests.bench.clients import PEERS
 from tests.bench.gateway import Arrivals, Gateway
+
+T = TypeVar("T")
 
 #: The pace is kept, and does not bind.
 UNBOUND: Final = 10_000
@@ -27,6 +28,8 @@ ROUNDS: Final = 3
 TRANSPORTS: Final = ("requests", "curl")
 #: A program that takes longer has failed.
 _PATIENCE_S: Final = 900
+#: How often a running program is looked at.
+_LOOK_S: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Ended:
     #: From its start to its end, and the processor time that it used, in seconds.
     wall_s: float
     cpu_s: float
-    #: The most memory that it had.
+    #: The most memory that it had, but for its last instant.
     peak_mb: float
 
 
@@ -72,16 +75,23 @@ class Ground:
         self.gateway = gateway
         self.say = say
         self._serial = itertools.count(1)
+        self._made: dict[str, Any] = {}
 
     def run(
-        self, command: Sequence[str], *, env: dict[str, str] | None = None, cwd: Path | None = None
+        self,
+        command: Sequence[str],
+        *,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        codes: Sequence[int] = (0,),
     ) -> Ended:
-        """A Python program until its end; the gateway watches its processor time.
+        """A Python program until its end.
 
         Args:
             command: Python's arguments.
+            codes: with which it may end.
         """
-        return self.ended(self.start(command, env=env, cwd=cwd))
+        return self.ended(self.start(command, env=env, cwd=cwd), codes)
 
     def start(
         self, command: Sequence[str], *, env: dict[str, str] | None = None, cwd: Path | None = None
@@ -90,14 +100,21 @@ class Ground:
         env = {**(env or os.environ), "PYTHONPATH": str(Path.cwd())}
         return Running([sys.executable, *command], env, cwd or self.folder, self.folder / f"said-{number}")
 
-    def ended(self, running: Running) -> Ended:
+    def ended(self, running: Running, codes: Sequence[int] = (0,)) -> Ended:
         """The program's end; it has to end well."""
         ended = running.wait()
-        if ended.code:
+        if ended.code not in codes:
             raise RuntimeError(
                 f"exit {ended.code} of {running.command}\n{ended.out[-2000:]}{ended.err[-4000:]}"
             )
         return ended
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What is made once, since it takes long, and used by several parts."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
 
     def sheet(self, rows: int, campaign: str = "x") -> Path:
         """A CSV file of so many people, made once."""
@@ -193,36 +210,51 @@ class Running:
         """Ask it to stop, as Ctrl-C does."""
         self._process.terminate()
 
-    def wait(self, *, stop_after_s: float = math.inf) -> Ended:
+    @property
+    def age_s(self) -> float:
+        """Seconds since its start."""
+        return time.monotonic() - self._began_s
+
+    def wait(self, *, stop_if: Callable[[], bool] = lambda: False) -> Ended:
         """Its end.
 
         Args:
-            stop_after_s: from its start; then it is asked to stop.
+            stop_if: whether it is to be asked to stop, asked every now and then.
         """
         asked = False
+        peak_kb = 0
         while True:
+            # The usage of an ended process would count what its parent had when it was forked.
+            peak_kb = _peak_kb(self.pid) or peak_kb
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid:
                 break
-            age_s = time.monotonic() - self._began_s
-            if age_s > stop_after_s and not asked:
+            if not asked and stop_if():
                 self.stop()
                 asked = True
-            if age_s > _PATIENCE_S:
+            if self.age_s > _PATIENCE_S:
                 self._process.kill()
-            time.sleep(0.005)
+            time.sleep(_LOOK_S)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         ended = Ended(
             code=self._process.returncode,
             out=self._out.read_text(),
             err=self._err.read_text(),
-            wall_s=time.monotonic() - self._began_s,
+            wall_s=self.age_s,
             cpu_s=usage.ru_utime + usage.ru_stime,
-            peak_mb=usage.ru_maxrss / 1024,
+            peak_mb=peak_kb / 1024,
         )
         self._out.unlink()
         self._err.unlink()
         return ended
+
+
+def _peak_kb(pid: int) -> int:
+    """The most memory that a running process has had; 0 when it runs no more."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1])
+    return 0
 
 
 def missing(transport: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from tests.bench.figures import Figure, Target, Verdict, as_json, quantity, tabl
 from tests.bench.gateway import MCH_ID, Gateway, serving
 from tests.bench.ground import Ground
 from tests.bench.parts.pace import logged
+from tests.bench.profile import shares_us
+from tests.bench.sampled import subject
 from tests.bench.windows import fullest
 from tests.builders import entry, order
 
@@ -136,6 +140,47 @@ def test_the_pace_files_log_gives_back_the_moments_of_leaving(tmp_path: Path) ->
     assert all(began_s <= moment_s <= clock.monotonic_s() for moment_s in moments_s)
 
 
+@pytest.mark.parametrize(
+    "files, found",
+    [
+        (["lxml/etree.py", "campaign/wechat/envelope.py", "campaign/wechat/answers.py"], "parse"),
+        (["campaign/wechat/envelope.py", "campaign/wechat/client.py"], "signing, XML"),
+        (["lib/ssl.py", "urllib3/x.py", "campaign/wechat/transport.py", "campaign/wechat/client.py"], "HTTP"),
+        (["json/encoder.py", "campaign/ledger/rows.py", "campaign/stages/shift.py"], "ledger"),
+        (["campaign/stages/pacing.py", "campaign/stages/shift.py"], "pace"),
+        (["campaign/stages/shift.py"], "shift"),
+        (["site.py"], "other"),
+    ],
+)
+def test_a_stack_belongs_to_the_subject_of_its_innermost_known_frame(files: list[str], found: str) -> None:
+    assert subject(iter([f"/somewhere/{file}" for file in files])) == found
+
+
+def test_samples_become_microseconds_of_a_row_the_dearest_first() -> None:
+    assert shares_us({"ledger": 1, "HTTP": 3}, 400.0) == {"HTTP": 300.0, "ledger": 100.0}
+    assert list(shares_us({"ledger": 1, "HTTP": 3}, 400.0)) == ["HTTP", "ledger"]
+
+
+def test_every_commit_of_a_ledger_is_seen_to_reach_the_disk_and_can_be_made_slower(tmp_path: Path) -> None:
+    program = """
+import sqlite3, sys, time
+from tests.bench.syncs import Witness
+witness = Witness(delay_s=0.01)
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA journal_mode = WAL")
+db.execute("PRAGMA synchronous = FULL")
+db.execute("CREATE TABLE t (a)")
+before, began_s = len(witness.moments_s), time.monotonic()
+for number in range(20):
+    db.execute("INSERT INTO t VALUES (?)", (number,))
+print(len(witness.moments_s) - before, time.monotonic() - began_s >= 20 * 0.01)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "a.db")], capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["20", "True"], done.stderr
+
+
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with serving(tmp_path_factory.mktemp("gateway"), seconds_max=60) as gateway:
@@ -181,6 +226,16 @@ def test_every_peer_sends_each_row_once(gateway: Gateway, tmp_path: Path, peer: 
     sent = ground.peer(peer, 5, 2 if peer in ("prepared", "libcurl") else 1)
     assert sent.arrivals.numbers == 5
     assert sent.ended.cpu_s > 0
+
+
+def test_a_programs_peak_memory_is_its_own_and_not_its_parents(gateway: Gateway, tmp_path: Path) -> None:
+    ballast = bytearray(200 * 2**20)
+    ground = Ground(tmp_path, gateway, say=print)
+    small, large = (
+        ground.run(["-c", f"import time; kept = bytearray({size}); time.sleep(0.2)"]).peak_mb
+        for size in (1, 100 * 2**20)
+    )
+    assert small < 50 < 100 < large < len(ballast) / 2**20
 
 
 def test_a_program_that_fails_is_an_error_and_no_figure(gateway: Gateway, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def _run(ground: Ground, limit: int, rows: int, processes: int) -> tuple[Arrival
     sheets = [ground.sheet(rows // processes, f"pace{number}") for number in range(processes)]
     running = [ground.sending(desk, sheet) for sheet in sheets]
     for program in running:
-        ended = program.wait(stop_after_s=rows / limit + _START_S)
+        ended = program.wait(stop_if=lambda: running[0].age_s > rows / limit + _START_S)
         if ended.code not in (0, EXIT_INTERRUPTED):
             raise RuntimeError(f"exit {ended.code} of {program.command}\n{ended.err[-4000:]}")
     seen = ground.gateway.seen()
