@@ -91,7 +91,7 @@ lock: $(STAMP) ## rewrite constraints.txt from pyproject.toml (LOCK_FLAGS=--upgr
 
 clean: ## remove .venv, caches, the rehearsal's folder and built files
 	rm -rf $(VENV) $(REHEARSAL) .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache \
-		.pytest_cache .ruff_cache build dist mutants
+		.pytest_cache .ruff_cache build dist mutants bench-*
 	find campaign tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
