@@ -158,8 +158,7 @@ class Ground:
             workers: None leaves the setting at its default.
             limit: sends a second.
         """
-        changes: dict[str, Any] = {"sends_per_second": limit}
-        changes |= {} if transport == "requests" else {"transport": transport}
+        changes = {"sends_per_second": limit, **chosen(transport)}
         changes |= {} if workers is None else {"workers": workers}
         desk = self.desk({"gateway": changes})
         sheet = self.sheet(rows)
@@ -255,6 +254,11 @@ def _peak_kb(pid: int) -> int:
         if line.startswith("VmHWM"):
             return int(line.split()[1])
     return 0
+
+
+def chosen(transport: str) -> dict[str, Any]:
+    """The setting of ``[gateway]`` for it; none for the default."""
+    return {} if transport == TRANSPORTS[0] else {"transport": transport}
 
 
 def missing(transport: str) -> str:

@@ -114,7 +114,8 @@ class Witness:
 
             return sync
 
-        os.fsync, os.fdatasync = watching(os.fsync), watching(os.fdatasync)
+        for name in ("fsync", "fdatasync"):
+            setattr(os, name, watching(getattr(os, name)))
 
     def _note(self) -> None:
         self.moments_s.append(time.monotonic())

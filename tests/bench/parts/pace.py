@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.cli.desk import EXIT_INTERRUPTED
 from campaign.stages import pacing
-from tests.bench.figures import Figure, Target
+from tests.bench.figures import Figure, Target, unmeasured
 from tests.bench.gateway import Arrivals
-from tests.bench.ground import Ground
+from tests.bench.ground import Ground, chosen, missing
 from tests.bench.windows import fullest
 
 _LATENCY_S = 0.1
 #: A window of a minute has to fit into the run, and the run into the pacer's log.
-_RUN_S = 64
-_TOGETHER_S = 20
+_LONG_S = 64
+_SHORT_S = 15
 #: Reading, planning and asking take less; who needs more for the sending is stopped.
 _START_S = 8
-_LIMITS = (30, 200, 500)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Processes of one merchant under one limit for so many seconds."""
+
+    name: str
+    limit: int
+    seconds: int
+    processes: int = 1
+    transport: str = "requests"
+
+    @property
+    def rows_each(self) -> int:
+        return self.limit * self.seconds // self.processes
+
+
+_CASES = (
+    _Case("pace 30/s, 100 ms", 30, _LONG_S),
+    _Case("pace 200/s, 100 ms", 200, _LONG_S),
+    _Case("pace 500/s, 100 ms", 500, _LONG_S),
+    _Case("pace 200/s, two processes", 200, _SHORT_S, processes=2),
+    _Case("pace 500/s, curl", 500, _SHORT_S, transport="curl"),
+)
 _SHARE = Target(99.5, 99, "%")
 _WINDOW = Target(1.0, 1.0, "×", lower=True)
 _NOTE = (
@@ -30,30 +54,41 @@ _NOTE = (
 
 
 def measure(ground: Ground) -> Iterator[Figure]:
-    """One process at each limit, and two processes on one merchant."""
-    for limit in _LIMITS:
-        yield from _judged(ground, f"pace {limit}/s, 100 ms", limit, _run(ground, limit, limit * _RUN_S, 1))
-    limit = _LIMITS[1]
-    both = _run(ground, limit, limit * _TOGETHER_S, 2)
-    yield from _judged(ground, f"pace {limit}/s, two processes", limit, both)
+    """One process at each limit, two processes on one merchant, and the other transport."""
+    for case in _CASES:
+        share, window = f"{case.name}: share of the limit", f"{case.name}: fullest window"
+        if why := missing(case.transport):
+            yield unmeasured(share, _SHARE, why)
+            yield unmeasured(window, _WINDOW, why)
+            continue
+        seen, left_s = _run(ground, case)
+        used = 100 * seen.per_second / case.limit
+        yield Figure(share, f"{seen.per_second:.2f}/s", f"{case.limit}/s", used, _SHARE, _NOTE)
+        parts = {
+            f"{kind} {seconds} s": fullest(moments_s, seconds) / (seconds * case.limit)
+            for kind, moments_s in (("left", left_s), ("arrived", seen.sends_s))
+            for seconds in (1, 60)
+        }
+        told = ", ".join(f"{name} {part:.3f}" for name, part in parts.items())
+        yield Figure(window, told, "1 × the limit", max(parts.values()), _WINDOW, _NOTE)
 
 
-def _run(ground: Ground, limit: int, rows: int, processes: int) -> tuple[Arrivals, list[float]]:
+def _run(ground: Ground, case: _Case) -> tuple[Arrivals, list[float]]:
     """What arrived, and the moments at which the pacer let requests leave."""
-    desk = ground.desk({"gateway": {"sends_per_second": limit}})
+    desk = ground.desk({"gateway": {"sends_per_second": case.limit} | chosen(case.transport)})
     ground.gateway.begin(latency_s=_LATENCY_S)
-    sheets = [ground.sheet(rows // processes, f"pace{number}") for number in range(processes)]
+    sheets = [ground.sheet(case.rows_each, f"pace{number}") for number in range(case.processes)]
     running = [ground.sending(desk, sheet) for sheet in sheets]
     for program in running:
-        ended = program.wait(stop_if=lambda: running[0].age_s > rows / limit + _START_S)
+        ended = program.wait(stop_if=lambda: running[0].age_s > case.seconds + _START_S)
         if ended.code not in (0, EXIT_INTERRUPTED):
             raise RuntimeError(f"exit {ended.code} of {program.command}\n{ended.err[-4000:]}")
     seen = ground.gateway.seen()
-    if seen.numbers != len(seen.sends_s):
-        raise RuntimeError(f"{len(seen.sends_s)} sends of {seen.numbers} numbers")
     [log] = desk.state.rglob("sends.pace")
     left_s = logged(log)
     shutil.rmtree(desk.folder)
+    if not seen.numbers == len(seen.sends_s) <= len(left_s):
+        raise RuntimeError(f"{len(seen.sends_s)} sends of {seen.numbers} numbers, {len(left_s)} logged")
     return seen, left_s
 
 
@@ -61,24 +96,3 @@ def logged(path: Path) -> list[float]:
     """The moments in a pace file's log, in no order; monotonic seconds."""
     state = path.read_bytes()[pacing._LOG_AT :]
     return [moment_s for number, moment_s in pacing._LOGGED.iter_unpack(state) if number]
-
-
-def _judged(
-    ground: Ground, name: str, limit: int, found: tuple[Arrivals, Sequence[float]]
-) -> Iterator[Figure]:
-    seen, left_s = found
-    share = 100 * seen.per_second / limit
-    yield Figure(
-        f"{name}: share of the limit", f"{seen.per_second:.2f}/s", f"{limit}/s", share, _SHARE, _NOTE
-    )
-    windows = {
-        "left, 1 s": fullest(left_s, 1) / limit,
-        "left, 60 s": fullest(left_s, 60) / (60 * limit),
-        "arrived, 1 s": fullest(seen.sends_s, 1) / limit,
-        "arrived, 60 s": fullest(seen.sends_s, 60) / (60 * limit),
-    }
-    told = "; ".join(f"{window} {part:.4f}" for window, part in windows.items())
-    ground.say(f"{name}: {told}")
-    if len(left_s) < len(seen.sends_s):
-        raise RuntimeError(f"{len(seen.sends_s)} sends, {len(left_s)} in the pacer's log")
-    yield Figure(f"{name}: fullest window", told, "1 × the limit", max(windows.values()), _WINDOW, _NOTE)
