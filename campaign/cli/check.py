@@ -194,7 +194,7 @@ def facts_of(reading: Reading, *, partial: bool) -> SheetFacts:
         digest=reading.digest,
         key_column=reading.key_column,
         own_headers=reading.own_headers,
-        partial=partial or any(order.tie for order in reading.orders),
+        partial=partial or bool(reading.tied_to),
     )
 
 
@@ -269,7 +269,7 @@ def _as_json(reading: Reading, session: Session, *, unmask: bool) -> dict[str, o
         "sheet": reading.sheet,
         "rows": reading.rows,
         "ok": len(reading.orders),
-        "fen": {"total": sum(order.total_amount for order in reading.orders)},
+        "fen": {"total": sum(fen for _, fen in reading.orders.payments())},
         "notes": [say(note) for note in reading.notes],
         "problems": [
             {

@@ -181,7 +181,7 @@ def campaign_name(reading: Reading, name: str | None, sheet: Path) -> str:
     Raises:
         UsageError: the name is empty or holds control characters, or the sheet belongs to another one.
     """
-    tied = {order.tie.campaign for order in reading.orders if order.tie} | reading.campaigns
+    tied = reading.tied_to | reading.campaigns
     tied |= {tie.campaign for _, tie in reading.flawed.values() if tie}
     try:
         chosen = canonical_campaign_id(name if name is not None else sheet.stem)
@@ -200,7 +200,7 @@ def campaign_name(reading: Reading, name: str | None, sheet: Path) -> str:
             ),
             advice=text("Run it without --name, one campaign at a time."),
         )
-    return tied.pop()
+    return next(iter(tied))
 
 
 def _is_canonical(name: str) -> bool:

@@ -161,7 +161,7 @@ def _annotate(
 
 def _refuse_other_campaign(reading: Reading, name: str) -> None:
     """A sheet that says itself which campaign it belongs to."""
-    said = {order.tie.campaign for order in reading.orders if order.tie} | reading.campaigns
+    said = reading.tied_to | reading.campaigns
     if said - {name}:
         raise UsageError(
             text(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from campaign.domain.billno import nonce_str
-from campaign.domain.order import PacketOrder
+from campaign.domain.order import PacketOrder, Wording, wording_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,23 +27,35 @@ def request_parameters(order: PacketOrder, billno: str, sender: Sender) -> dict[
 
     The same order, number and sender give the same mapping, ``nonce_str`` included (R5.4).
     """
+    return shared_parameters(wording_of(order), sender) | own_parameters(
+        billno, nonce_str(billno), order.re_openid, order.total_amount
+    )
+
+
+def own_parameters(billno: str, nonce: str, re_openid: str, total_amount: int) -> dict[str, str]:
+    """The parameters that no two packets share.
+
+    Args:
+        total_amount: fen.
+    """
+    return {
+        "mch_billno": billno,
+        "nonce_str": nonce,
+        "re_openid": re_openid,
+        "total_amount": str(total_amount),
+    }
+
+
+def shared_parameters(wording: Wording, sender: Sender) -> dict[str, str]:
+    """The parameters that all packets of one wording share."""
     parameters = {
-        "act_name": order.act_name,
+        **wording._asdict(),
         "client_ip": sender.client_ip,
         "consume_mch_id": sender.consume_mch_id,
-        "mch_billno": billno,
         "mch_id": sender.mch_id,
         "msgappid": sender.msgappid,
-        "nonce_str": nonce_str(billno),
-        "re_openid": order.re_openid,
-        "remark": order.remark,
-        "risk_info": order.risk_info,
-        "scene_id": order.scene_id,
-        "send_name": order.send_name,
         "sub_mch_id": sender.sub_mch_id,
-        "total_amount": str(order.total_amount),
         "total_num": "1",
-        "wishing": order.wishing,
         "wxappid": sender.wxappid,
     }
     return {name: value for name, value in parameters.items() if value}

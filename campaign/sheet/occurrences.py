@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import Generic, TypeVar
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from campaign.text import Text, text
 
-_K = TypeVar("_K", bound=Hashable)
 _NAMED_MAX = 5
 
 
-class Occurrences(Generic[_K]):
-    """Which key stands in which rows."""
+class Occurrences:
+    """Finds the keys that stand in more than one row, from eight bytes a row.
+
+    A million keys need not be kept to be told apart: their hashes show which ones could be repeated,
+    and only those are looked at.
+    """
 
     def __init__(self) -> None:
-        self._first: dict[_K, int] = {}
-        self._rows: dict[_K, list[int]] = {}
+        self._hashes = array("q")
 
-    def add(self, key: _K, row: int) -> int:
-        """Count one more row of the key; the key's ordinal there, from 1."""
-        first = self._first.setdefault(key, row)
-        if first == row:
-            return 1
-        rows = self._rows.setdefault(key, [first])
-        rows.append(row)
-        return len(rows)
+    def add(self, keys: Iterable[str]) -> None:
+        """Count one more row for each of the keys."""
+        self._hashes.extend(map(hash, keys))
 
-    def rows(self, key: _K) -> list[int]:
-        """All rows of a key that occurs."""
-        return self._rows.get(key) or [self._first[key]]
+    def repeated(self, rows: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+        """The keys that stand in more than one row, each with its rows.
 
-    def repeated(self) -> dict[_K, list[int]]:
-        """The keys that stand in more than one row."""
-        return self._rows
+        Args:
+            rows: every key that was added, with its row; gone through only where something is repeated.
+        """
+        twice = self.repeated_hashes()
+        if not twice:
+            return {}
+        found: dict[str, list[int]] = {}
+        for key, row in rows:
+            if hash(key) in twice:
+                found.setdefault(key, []).append(row)
+        return {key: sorted(at) for key, at in found.items() if len(at) > 1}
+
+    def repeated_hashes(self) -> frozenset[int]:
+        """The hashes that occur more than once."""
+        if len(set(self._hashes)) == len(self._hashes):
+            return frozenset()
+        return frozenset(a for a, b in pairwise(sorted(self._hashes)) if a == b)
 
 
-def rows_text(rows: Iterable[int]) -> Text:
+def rows_text(rows: Sequence[int]) -> Text:
     """``rows 3, 5, 9 and 12 more``: the first few by number, the rest counted."""
-    numbers = list(rows)
-    named = ", ".join(map(str, numbers[:_NAMED_MAX]))
-    if len(numbers) == 1:
+    named = tuple(rows[:_NAMED_MAX])
+    if len(rows) == 1:
         return text("row {row}", row=named)
-    if len(numbers) <= _NAMED_MAX:
+    if len(rows) <= _NAMED_MAX:
         return text("rows {rows}", rows=named)
-    return text("rows {rows} and {more} more", rows=named, more=len(numbers) - _NAMED_MAX)
+    return text("rows {rows} and {more} more", rows=named, more=len(rows) - _NAMED_MAX)

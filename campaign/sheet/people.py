@@ -3,60 +3,67 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final
 
 from campaign.domain.limits import Limits
 from campaign.domain.money import yuan_text
-from campaign.sheet.occurrences import rows_text
-from campaign.sheet.orders import Record
+from campaign.sheet.occurrences import Occurrences, rows_text
+from campaign.sheet.orders import Records
 from campaign.text import Text, text
 
 #: The openids of one official account begin with the same characters, in practice at least this many.
 _ACCOUNT_PREFIX: Final = 5
+_OPENID_OF: Final = itemgetter(2)
+_PREFIX_OF: Final = itemgetter(slice(_ACCOUNT_PREFIX))
 #: Too few people to speak of "most", and the share that is most.
 _PEOPLE_MIN: Final = 10
 _MOST: Final = 0.8
 
 
-def people_notes(records: Sequence[Record], limits: Limits | None) -> Iterator[Text]:
+def people_notes(records: Records, limits: Limits | None) -> Iterator[Text]:
     """Sentences for the operator; nothing here keeps a row from being paid."""
     yield from _other_accounts(records)
     if limits is not None:
         yield from _spread_over_days(records, limits)
 
 
-def _other_accounts(records: Sequence[Record]) -> Iterator[Text]:
-    prefixes = Counter(record.re_openid[:_ACCOUNT_PREFIX] for record in records)
+def _other_accounts(records: Records) -> Iterator[Text]:
+    prefixes = Counter(map(_PREFIX_OF, map(_OPENID_OF, records)))
     if len(prefixes) < 2 or len(records) < _PEOPLE_MIN:
         return
     usual, count = prefixes.most_common(1)[0]
     if count < _MOST * len(records):
         return
-    others = [record.row for record in records if not record.re_openid.startswith(usual)]
+    others = [record[0] for record in records if not record[2].startswith(usual)]
     yield text(
         "openid: begins unlike most others in {rows}; perhaps of another official account",
         rows=rows_text(others),
     )
 
 
-def _spread_over_days(records: Sequence[Record], limits: Limits) -> Iterator[Text]:
+def _spread_over_days(records: Records, limits: Limits) -> Iterator[Text]:
     """Only who stands in several rows can exceed a daily limit: a single packet beyond it is a problem."""
-    packets = Counter(record.re_openid for record in records)
-    if len(packets) == len(records):
+    openids = Occurrences()
+    openids.add(map(_OPENID_OF, records))
+    repeated = openids.repeated_hashes()
+    if not repeated:
         return
-    import pandas as pd
-
-    repeated = [(r.re_openid, r.total_amount) for r in records if packets[r.re_openid] > 1]
-    per_person = (
-        pd.DataFrame(repeated, columns=["re_openid", "fen"]).groupby("re_openid")["fen"].agg(["size", "sum"])
+    people: dict[str, tuple[int, int]] = {}
+    for _, _, re_openid, fen, *_ in records:
+        if hash(re_openid) in repeated:
+            packets, before = people.get(re_openid, (0, 0))
+            people[re_openid] = packets + 1, before + fen
+    over = sum(
+        packets > 1 and (packets > limits.person_day_packets or fen > limits.person_day_fen)
+        for packets, fen in people.values()
     )
-    over = (per_person["size"] > limits.person_day_packets) | (per_person["sum"] > limits.person_day_fen)
-    if people := int(over.sum()):
+    if over:
         yield text(
             "people who get more than {packets} packets or ¥{yuan}, the limits of one day: {people}; "
             "their surplus waits for the next days",
-            people=people,
+            people=over,
             packets=limits.person_day_packets,
             yuan=yuan_text(limits.person_day_fen),
         )

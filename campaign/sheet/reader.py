@@ -69,6 +69,7 @@ def read_sheet(path: Path, options: ReadOptions) -> Reading:
         key_column=outcome.key_column,
         own_headers=tuple(found.columns.own.values()),
         campaigns=found.columns.campaigns,
+        tied_to=outcome.tied_to,
         flawed=outcome.flawed,
     )
 
@@ -166,7 +167,7 @@ def _choose(file: str, book: Workbook, options: ReadOptions, columns: Mapping[st
                     "{file} has no sheet called {sheet}; it has {names}",
                     file=file,
                     sheet=options.sheet,
-                    names=", ".join(book.names),
+                    names=tuple(book.names),
                 ),
                 advice=text("Name one of them with --sheet."),
             )
@@ -182,7 +183,7 @@ def _choose(file: str, book: Workbook, options: ReadOptions, columns: Mapping[st
             text(
                 "{file} has more than one sheet with people to pay: {names}",
                 file=file,
-                names=", ".join(found.grid.name for found in fitting),
+                names=tuple(found.grid.name for found in fitting),
             ),
             advice=text("Say which one with --sheet; each becomes a campaign of its own (--name)."),
         )
@@ -191,9 +192,7 @@ def _choose(file: str, book: Workbook, options: ReadOptions, columns: Mapping[st
         return _and_say(fitting[0], hidden)
     if hidden:
         raise SheetRejected(
-            text(
-                "{file}: only a hidden sheet has people to pay: {names}", file=file, names=", ".join(hidden)
-            ),
+            text("{file}: only a hidden sheet has people to pay: {names}", file=file, names=tuple(hidden)),
             advice=text("If it is meant, name it with --sheet."),
         )
     if not visible:
@@ -204,7 +203,7 @@ def _choose(file: str, book: Workbook, options: ReadOptions, columns: Mapping[st
 def _and_say(found: SheetList, hidden: Sequence[str]) -> SheetList:
     if not hidden:
         return found
-    note = text("hidden sheets with people to pay were not read: {names}", names=", ".join(hidden))
+    note = text("hidden sheets with people to pay were not read: {names}", names=tuple(hidden))
     return SheetList(
         replace(found.grid, notes=(*found.grid.notes, note)), found.columns, found.rows, found.above
     )

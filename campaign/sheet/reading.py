@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from campaign.domain.billno import Tie
 from campaign.domain.limits import Limits
-from campaign.domain.order import PacketDefaults, PacketOrder, RowProblem
+from campaign.domain.order import Orders, PacketDefaults, RowProblem
 from campaign.text import Text
 
 
@@ -42,7 +42,7 @@ class Reading:
     digest: str
     #: Data rows read: orders and rows with problems.
     rows: int
-    orders: Sequence[PacketOrder]
+    orders: Orders
     problems: tuple[RowProblem, ...]
     #: What was removed, recognised or assumed, said out loud.
     notes: tuple[Text, ...]
@@ -52,5 +52,7 @@ class Reading:
     own_headers: tuple[str, ...]
     #: The campaigns that an annotated workbook names in its headers: one, or none.
     campaigns: frozenset[str] = frozenset()
+    #: The campaigns that the rows' ties name.
+    tied_to: frozenset[str] = frozenset()
     #: Row key and tie of the rows with problems; the key is empty where the row has none as it stands.
     flawed: Mapping[int, tuple[str, Tie | None]] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 
 from campaign.domain.checks import FIELD_NAMES
@@ -14,10 +15,13 @@ class Remarks:
     """Collects rows by field and kind."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[str, Cleaned], list[int]] = {}
+        self._rows: dict[tuple[str, Cleaned], array[int]] = {}
 
     def add(self, field: str, kind: Cleaned, row: int) -> None:
-        self._rows.setdefault((field, kind), []).append(row)
+        rows = self._rows.get((field, kind))
+        if rows is None:
+            rows = self._rows[field, kind] = array("L")
+        rows.append(row)
 
     def notes(self) -> Iterable[Text]:
         """One sentence for each field and kind, in the order of their first appearance."""

@@ -1,20 +1,24 @@
 """From the cells below the header to orders and problems.
 
-Every rule is applied once per distinct value and its answer kept, so a million rows cost little more than
-their look-ups, and no second, vectorised form of a rule exists that could drift from the first.
+Every rule is applied once per distinct value and its answer kept. A row whose values are all known to be
+good, or cannot be anything else, takes the short way (`_Rows.read_plain`): it only looks up what the long
+way found out, so no second form of a rule exists that could drift from the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from campaign.domain.billno import Tie, canonical_row_key, is_openid_key, repeat_key
 from campaign.domain.checks import Finding, check_amount, check_openid
 from campaign.domain.limits import Limits
 from campaign.domain.money import yuan_text
-from campaign.domain.order import PacketOrder, RowProblem, Source
+from campaign.domain.order import Orders, RowProblem, Source
 from campaign.domain.plan import ORDINAL_KEYS
 from campaign.sheet import cells as read
 from campaign.sheet.cells import Cell, Cleaned, Value, is_empty, shown, text_of
@@ -22,17 +26,21 @@ from campaign.sheet.columns import TIE_FIELDS, Columns, column_letters
 from campaign.sheet.grid import ROWS_MAX, Grid
 from campaign.sheet.kinds import check_kind
 from campaign.sheet.occurrences import Occurrences, rows_text
-from campaign.sheet.orders import Orders, Record
+from campaign.sheet.orders import Records, SheetOrders, key_text
 from campaign.sheet.people import people_notes
 from campaign.sheet.reading import ReadOptions
 from campaign.sheet.remarks import Remarks
-from campaign.sheet.texts import TEXT_FIELDS, TextReader
+from campaign.sheet.texts import TextReader, Texts
 from campaign.sheet.ties import read_tie
 from campaign.sheet.totals import SUBTOTAL, WORD_LENGTH, Totals
 from campaign.text import Text, text
 
-_SCENE: Final = TEXT_FIELDS.index("scene_id")
 _OPENID_LENGTH: Final = 28
+#: An openid as it should be, and an id that reading leaves as it is: no placeholder, no power of ten.
+_PLAIN_OPENID: Final = re.compile(r"o[A-Za-z0-9_-]{27}")
+_PLAIN_ID: Final = re.compile(r"(?![0-9]E-)[A-Za-z0-9_-]{7,64}", re.IGNORECASE | re.ASCII)
+#: So many amounts and bands are remembered: a list has few, or nearly one for each row.
+_KEPT_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +50,14 @@ class Outcome:
     rows: int
     #: Rows that are hidden and were left out.
     hidden: int
-    orders: Sequence[PacketOrder]
+    orders: Orders
     problems: tuple[RowProblem, ...]
     #: As in `Reading`.
     flawed: dict[int, tuple[str, Tie | None]]
     notes: tuple[Text, ...]
     key_column: str
+    #: As in `Reading`.
+    tied_to: frozenset[str]
 
 
 def read_rows(
@@ -65,7 +75,7 @@ def read_rows(
         rows: row number and cells.
     """
     reader = _Rows(file, grid, columns, options)
-    for number, row in rows:
+    for number, row in reader.read_plain(rows):
         reader.read(number, row)
     return reader.finish()
 
@@ -104,17 +114,81 @@ class _Rows:
 
         self._rows = 0
         self._last_row = 0
-        self._records: list[Record] = []
+        self._records = Records()
+        #: Key and row of what is no order, but counts where keys are repeated.
+        self._aside: list[tuple[str, int]] = []
+        self._tied_to: set[str] = set()
         self._problems: list[tuple[int, int, RowProblem]] = []
         self._flawed_keys: dict[int, tuple[str, Tie | None]] = {}
-        self._people: Occurrences[str] = Occurrences()
-        self._keys: Occurrences[str] = Occurrences()
+        #: How many rows each person has so far, where that is part of the key.
+        self._ordinals: dict[str, int] = {}
         self._remarks = Remarks()
         self._unnamed: set[int] = set()
-        self._hidden_rows: list[int] = []
+        self._hidden_rows = array("L")
         #: Fen of all rows and of the hidden ones; None once an amount could not be read.
         self._sum: int | None = 0
         self._sum_hidden = 0
+
+    def read_plain(self, rows: Iterable[tuple[int, Sequence[Cell]]]) -> Iterator[tuple[int, Sequence[Cell]]]:
+        """Take in the rows that hold nothing remarkable, and hand on the others to be read one by one.
+
+        A row is unremarkable when its openid and id are as they should be, its amount and texts are among
+        those that were read before and found good, and nothing else is to be said about any of its cells.
+        """
+        columns, width, id_at = self._columns, self._columns.width, self._id_at
+        special = self._tie_at or columns.kinds or self._flawed or width != self._width
+        if special or self._options.allow_repeats or self._options.limit is not None:
+            return (yield from rows)
+        openid_at, amount_at, own_at = self._openid_at, self._amount_at, self._own_at
+        unnamed_at = [at for at in range(width) if at not in columns.headers]
+        is_openid, is_id = _PLAIN_OPENID.fullmatch, _PLAIN_ID.fullmatch
+        left_out, held, add = self._left_out, self._totals.held, self._records.add
+        same_texts = None if self._texts.has_columns else self._texts.read(())
+        #: Amounts that were found good beside ``same_texts``.
+        good: dict[Cell, int] = {}
+        fen: int | None
+        count = sum_fen = last_row = 0
+        for number, row in rows:
+            if (
+                len(row) != width
+                or type(openid := row[openid_at]) is not str
+                or not is_openid(openid)
+                or openid.islower()
+                or (type(cell := row[amount_at]) is not float and type(cell) is not str)
+                or held
+                or number in left_out
+                or (unnamed_at and any(row[at] != "" for at in unnamed_at))
+                or type(key := openid if id_at is None else row[id_at]) is not str
+                or (id_at is not None and not is_id(key))
+            ):
+                yield number, row
+                continue
+            texts = same_texts or self._texts.read(row)
+            fen = good.get(cell)
+            if fen is None:
+                fen = self._good_amount(cell, texts)
+                if fen is None:
+                    yield number, row
+                    continue
+                if same_texts and len(good) < _KEPT_MAX:
+                    good[cell] = fen
+            count += 1
+            sum_fen += fen
+            last_row = number
+            own = tuple([c if type(c := row[at]) is str else text_of(c) for at in own_at])
+            place = texts.place
+            add((number, key, openid, fen, texts.texted if place is None else place, own, None))
+        self._rows += count
+        self._last_row = max(self._last_row, last_row)
+        if self._sum is not None:
+            self._sum += sum_fen
+
+    def _good_amount(self, cell: Cell, texts: Texts) -> int | None:
+        """Fen, where the amount and the texts were read before and nothing is to be said about them."""
+        amount = self._amounts.get(cell)
+        if amount is None or amount.findings or amount.cleaned or texts.findings or texts.cleaned:
+            return None
+        return amount.fen if self._bands.get((amount.fen, texts.scene_id)) == () else None
 
     def read(self, number: int, row: Sequence[Cell]) -> None:
         """Take in one row of the worksheet."""
@@ -152,9 +226,9 @@ class _Rows:
         if texts.findings:
             found += [_Found(f.field, f.column, f.value, f.finding) for f in texts.findings]
         if not amount.findings:
-            beyond = self._bands.get((amount.fen, texts.values[_SCENE]))
+            beyond = self._bands.get((amount.fen, texts.scene_id))
             if beyond is None:
-                beyond = self._band(amount.fen, texts.values[_SCENE])
+                beyond = self._band(amount.fen, texts.scene_id)
             if beyond:
                 found += [self._about_amount(row, finding) for finding in beyond]
         row_key, tie = self._key(number, row, re_openid, found)
@@ -162,8 +236,10 @@ class _Rows:
         if number in self._left_out:
             self._hidden_rows.append(number)
             self._sum_hidden += amount.fen
+            self._put_aside(number, row_key, tie)
             return
         if self._options.limit is not None and self._rows >= self._options.limit:
+            self._put_aside(number, row_key, tie)
             return
         self._rows += 1
         self._last_row = number
@@ -172,11 +248,20 @@ class _Rows:
         if found:
             self._problems += [(number, f.column or 0, self._problem(number, f)) for f in found]
             self._flawed_keys[number] = row_key, tie
+            self._put_aside(number, row_key, tie)
             return
         own = tuple([c if type(c := row[at]) is str else text_of(c) for at in self._own_at])
-        self._records.append(
-            Record(number, row_key, re_openid, amount.fen, texts.values, texts.from_settings, own, tie)
-        )
+        tied = None
+        if tie is not None:
+            tied = tie.campaign, tie.row_key, tie.issue
+            self._tied_to.add(tie.campaign)
+        place = texts.texted if texts.place is None else texts.place
+        self._records.add((number, row_key, re_openid, amount.fen, place, own, tied))
+
+    def _put_aside(self, number: int, row_key: str, tie: Tie | None) -> None:
+        """A row that is no order still has its key."""
+        if row_key:
+            self._aside.append((key_text(row_key, tie.campaign if tie else None), number))
 
     def _openid(self, number: int, row: Sequence[Cell], found: list[_Found]) -> str:
         """The row's openid; empty when it is none."""
@@ -203,7 +288,7 @@ class _Rows:
         value = self._amounts.get(cell) if kept else None
         if value is None:
             value = read.amount(cell, in_fen=self._columns.amount_in_fen)
-            if kept:
+            if kept and len(self._amounts) < _KEPT_MAX:
                 self._amounts[cell] = value
         for kind in value.cleaned:
             self._remarks.add("total_amount", kind, number)
@@ -211,28 +296,27 @@ class _Rows:
 
     def _band(self, fen: int, scene_id: str) -> tuple[Finding, ...]:
         findings = (*check_amount(fen, scene_id), *_beyond_a_day(fen, self._options.limits))
-        self._bands[fen, scene_id] = findings
+        if len(self._bands) < _KEPT_MAX:
+            self._bands[fen, scene_id] = findings
         return findings
 
     def _key(
         self, number: int, row: Sequence[Cell], re_openid: str, found: list[_Found]
     ) -> tuple[str, Tie | None]:
-        """The row's key; people and keys are counted over all rows, hidden and invalid ones too."""
-        ordinal = self._people.add(re_openid, number) if re_openid else 1
+        """The row's key; a person's rows are counted over all rows, hidden and invalid ones too."""
         if self._tie_at:
             tie = read_tie([row[at] for at in self._tie_at], mch_id=self._options.mch_id)
             if isinstance(tie, Finding):
                 found.append(_Found("row_key", self._tie_at[1], row[self._tie_at[1]], tie))
                 return "", None
-            self._keys.add(f"{tie.campaign}\n{tie.row_key}", number)
             self._check_person(row, re_openid, tie, found)
             return tie.row_key, tie
         if self._id_at is not None:
             row_key = self._own_id(number, row[self._id_at], self._id_at, found)
-            if row_key:
-                self._keys.add(row_key, number)
             return row_key, None
         if self._options.allow_repeats:
+            ordinal = self._ordinals.get(re_openid, 0) + 1 if re_openid else 1
+            self._ordinals[re_openid] = ordinal
             return repeat_key(re_openid, ordinal), None
         return re_openid, None
 
@@ -298,21 +382,38 @@ class _Rows:
     def finish(self) -> Outcome:
         """Judge what only the whole sheet shows."""
         self._judge_repeats()
-        bad = {number for number, _, _ in self._problems}
-        records = [record for record in self._records if record.row not in bad]
-        self._flawed_keys |= {r.row: (r.row_key, r.tie) for r in self._records if r.row in bad}
+        repeated = {number for number, _, _ in self._problems} - self._flawed_keys.keys()
+        self._records.shared = self._texts.shared
+        self._flawed_keys |= self._keys_of(repeated)
+        records = self._records.without(repeated)
         self._judge_totals()
         self._problems.sort(key=lambda placed: placed[:2])
         own_headers = tuple(self._columns.own.values())
         return Outcome(
             rows=self._rows,
             hidden=len(self._hidden_rows),
-            orders=Orders(self._file, self._grid.name, own_headers, records),
+            orders=SheetOrders(self._file, self._grid.name, own_headers, records),
             problems=tuple(problem for _, _, problem in self._problems),
             flawed=self._flawed_keys,
             notes=(*self._notes(), *people_notes(records, self._options.limits)),
             key_column=self._key_column(),
+            tied_to=frozenset(self._tied_to),
         )
+
+    def _keys_of(self, rows: Collection[int]) -> dict[int, tuple[str, Tie | None]]:
+        """Key and tie of these orders."""
+        found: dict[int, tuple[str, Tie | None]] = {}
+        if rows:
+            for number, row_key, _, _, _, _, tie in self._records:
+                if number in rows:
+                    found[number] = (
+                        row_key,
+                        Tie(campaign=tie[0], row_key=tie[1], issue=tie[2]) if tie else None,
+                    )
+        return found
+
+    def _all_keys(self) -> Iterator[tuple[str, int]]:
+        return chain(self._records.keys(), self._aside)
 
     def _key_column(self) -> str:
         if self._tie_at:
@@ -322,16 +423,21 @@ class _Rows:
         return ORDINAL_KEYS if self._options.allow_repeats else "re_openid"
 
     def _judge_repeats(self) -> None:
-        if self._tie_at:
-            self._repeats(self._keys, "row_key", self._tie_at[1], _SAME_TIE)
-        elif self._id_at is not None:
-            self._repeats(self._keys, "id", self._id_at, _SAME_ID)
-        elif not self._options.allow_repeats:
-            self._repeats(self._people, "re_openid", self._openid_at, _SAME_PERSON)
+        """All rows of a repeated key are problems, since a person must say which of them counts.
 
-    def _repeats(self, occurrences: Occurrences[str], field: str, at: int, advice: Text) -> None:
-        """All rows of a repeated key are problems, since a person must say which of them counts."""
-        for key, rows in occurrences.repeated().items():
+        Keys are counted over all rows, hidden and invalid ones too.
+        """
+        if self._tie_at:
+            field, at, advice = "row_key", self._tie_at[1], _SAME_TIE
+        elif self._id_at is not None:
+            field, at, advice = "id", self._id_at, _SAME_ID
+        elif not self._options.allow_repeats:
+            field, at, advice = "re_openid", self._openid_at, _SAME_PERSON
+        else:
+            return
+        occurrences = Occurrences()
+        occurrences.add(key for key, _ in self._all_keys())
+        for key, rows in occurrences.repeated(self._all_keys()).items():
             finding = Finding(
                 text("appears {times} times: {rows}", times=len(rows), rows=rows_text(rows)), advice
             )
@@ -375,12 +481,12 @@ class _Rows:
         if columns := sorted(self._grid.hidden_columns & self._columns.headers.keys()):
             yield text(
                 "hidden columns were read too: {columns}",
-                columns=", ".join(self._columns.headers[at] for at in columns),
+                columns=tuple(self._columns.headers[at] for at in columns),
             )
         if self._unnamed:
             yield text(
                 "columns without a header were left alone: {columns}",
-                columns=", ".join(map(column_letters, sorted(self._unnamed))),
+                columns=tuple(map(column_letters, sorted(self._unnamed))),
             )
         for number, row in self._totals.rows():
             if self._sum is None or self._stated(row).findings:

@@ -13,12 +13,16 @@ from campaign.domain.order import PacketDefaults
 from campaign.sheet import cells
 from campaign.sheet.cells import Cell, Cleaned, is_empty, text_of
 from campaign.sheet.columns import Columns, header_key
+from campaign.sheet.orders import Texted
 from campaign.text import text
 
 #: The order of a row's texts.
 TEXT_FIELDS: Final = ("wishing", "send_name", "act_name", "remark", "scene_id", "risk_info")
+_SCENE: Final = TEXT_FIELDS.index("scene_id")
 _TEMPLATES: Final = frozenset({"wishing", "send_name", "act_name", "remark"})
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+#: So many combinations are remembered: a list has few, or one for each row.
+_SHARED_MAX: Final = 10_000
 _SCENE_BY_NAME: Final = {name: code for code, name in SCENES.items()}
 
 
@@ -34,17 +38,22 @@ class FieldFinding:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """As ``TEXT_FIELDS``; one object for all rows with the same cells."""
+    """A row's texts; one object for all rows with the same cells."""
 
-    values: tuple[str, ...]
-    #: Of these the ones that the settings gave.
-    from_settings: frozenset[str]
+    #: As ``TEXT_FIELDS``, and the names of those that the settings gave.
+    texted: Texted
     findings: tuple[FieldFinding, ...]
     cleaned: tuple[tuple[str, Cleaned], ...]
+    #: Place among `TextReader.shared`; None where they are this row's alone.
+    place: int | None
+
+    @property
+    def scene_id(self) -> str:
+        return self.texted[0][_SCENE]
 
 
 class TextReader:
-    """Reads the texts of a sheet's rows; each distinct combination once."""
+    """Reads the texts of a sheet's rows; each distinct combination once, as far as there are few."""
 
     def __init__(self, columns: Columns, defaults: PacketDefaults) -> None:
         self._columns = [(name, columns.fields.get(name)) for name in TEXT_FIELDS]
@@ -52,22 +61,30 @@ class TextReader:
         self._by_header = {header_key(header): at for at, header in columns.headers.items()}
         self._own_at = [at for _, at in self._columns if at is not None]
         self._known: dict[tuple[str, ...], Texts] = {}
+        #: Texts that more than one row may have.
+        self.shared: list[Texted] = []
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether the texts may differ from row to row: some column has them, or a template fills them in."""
+        return bool(self._own_at) or any("{" in value or "}" in value for value in self._defaults.values())
 
     def read(self, row: Sequence[Cell]) -> Texts:
         """The row's texts, cleaned, filled in and checked."""
         key = tuple([cell if type(cell := row[at]) is str else text_of(cell) for at in self._own_at])
         texts = self._known.get(key)
         if texts is None:
-            texts, filled_in = self._read(row)
-            if not filled_in:
+            texts = self._read(row)
+            if texts.place is not None:
+                self.shared.append(texts.texted)
                 self._known[key] = texts
         return texts
 
-    def _read(self, row: Sequence[Cell]) -> tuple[Texts, bool]:
+    def _read(self, row: Sequence[Cell]) -> Texts:
         values: list[str] = []
         findings: list[FieldFinding] = []
         cleaned: list[tuple[str, Cleaned]] = []
-        settings: set[str] = set()
+        settings: list[str] = []
         filled = False
         for name, column in self._columns:
             cell: Cell = None if column is None else row[column]
@@ -82,12 +99,18 @@ class TextReader:
                 value, found = _canonical(name, value), ()
             found = found or check_field(name, value)
             if from_settings:
-                settings.add(name)
+                settings.append(name)
                 findings += [_from_settings(name, column, value, finding) for finding in found]
             else:
                 findings += [FieldFinding(name, column, value, finding) for finding in found]
             values.append(value)
-        return Texts(tuple(values), frozenset(settings), tuple(findings), tuple(cleaned)), filled
+        alone = filled or len(self.shared) >= _SHARED_MAX
+        return Texts(
+            texted=(tuple(values), tuple(settings)),
+            findings=tuple(findings),
+            cleaned=tuple(cleaned),
+            place=None if alone else len(self.shared),
+        )
 
     def _fill(self, template: str, row: Sequence[Cell]) -> tuple[str, tuple[Finding, ...]]:
         """Replace every ``{column}`` by the row's cell; the length is checked on the result."""

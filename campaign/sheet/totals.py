@@ -24,32 +24,30 @@ class Totals:
     def __init__(self, columns: Columns) -> None:
         self._openid_at = columns.fields["re_openid"]
         self._amount_at = columns.amount
-        self._held: list[tuple[int, Sequence[Cell]]] = []
+        #: The rows held back; this one list, always.
+        self.held: list[tuple[int, Sequence[Cell]]] = []
 
     def take(self, number: int, row: Sequence[Cell]) -> bool:
         """Whether the row is held: a totals row, or a remark without openid and amount below one."""
-        below = bool(self._held) and is_empty(row[self._amount_at]) and not self._is_person(row)
+        below = bool(self.held) and is_empty(row[self._amount_at]) and not self._is_person(row)
         if not below and not self.is_totals(row):
             return False
-        self._held.append((number, row))
+        self.held.append((number, row))
         return True
 
     def release(self) -> list[tuple[int, Sequence[Cell]]]:
         """Give up the rows held: people follow, so they are rows like any other."""
-        if not self._held:
-            return self._held
-        held, self._held = self._held, []
+        held = self.held[:]
+        self.held.clear()
         return held
 
     def rows(self) -> list[tuple[int, Sequence[Cell]]]:
         """At the end of the sheet: the totals rows."""
-        return [(number, row) for number, row in self._held if self.is_totals(row)]
+        return [(number, row) for number, row in self.held if self.is_totals(row)]
 
     def remarks_below(self) -> list[str]:
         """At the end of the sheet: what stands below the totals."""
-        return [
-            text_of(c) for _, row in self._held if not self.is_totals(row) for c in row if not is_empty(c)
-        ]
+        return [text_of(c) for _, row in self.held if not self.is_totals(row) for c in row if not is_empty(c)]
 
     def is_totals(self, row: Sequence[Cell]) -> bool:
         """No person, and some cell says 合计, total or the like."""

@@ -24,8 +24,7 @@ CELLS_MAX: Final = 40_000_000
 _TELLS_NOTHING: Final = text(
     "this old format does not tell which rows are hidden; save the sheet as .xlsx to be sure that none is"
 )
-
-
+_XLSX_SUFFIXES: Final = frozenset({".xlsx", ".xlsm"})
 #: The stream of a workbook with a password (MS-OFFCRYPTO 2.3.4.1), as the directory of its file names it.
 _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
 
@@ -50,11 +49,7 @@ class Workbook:
         self._file = path.name
         try:
             self._finder = _fact_finder(path)
-            # By content, not by name: people rename .xlsx to .xls.
-            data = path.read_bytes()
-            if _ENCRYPTED in data:
-                raise PasswordError
-            self._book = load_workbook(io.BytesIO(data))
+            self._book = load_workbook(_source(path, self._finder))
         except PasswordError:
             raise SheetRejected(
                 text("{file} is protected by a password", file=self._file),
@@ -108,6 +103,24 @@ class Workbook:
             merged=_merged(sheet),
             notes=facts.notes,
         )
+
+
+def _source(path: Path, finder: FactFinder | None) -> Path | io.BytesIO:
+    """What calamine is to open: the bytes, since people rename .xlsx to .xls, and it believes a name.
+
+    The name, where it tells the truth: of the bytes calamine would take a second copy.
+
+    Raises:
+        PasswordError: it is protected by a password.
+    """
+    from python_calamine import PasswordError
+
+    if isinstance(finder, XlsxFacts) and path.suffix.lower() in _XLSX_SUFFIXES:
+        return path
+    data = path.read_bytes()
+    if _ENCRYPTED in data:
+        raise PasswordError
+    return io.BytesIO(data)
 
 
 def _fact_finder(path: Path) -> FactFinder | None:

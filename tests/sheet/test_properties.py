@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import xlsxwriter
@@ -23,6 +24,7 @@ from campaign.errors import SheetRejected
 from campaign.sheet import Reading, read_sheet
 from campaign.sheet.cells import is_empty
 from campaign.sheet.columns import header_key
+from campaign.sheet.rows import _Rows
 from tests.corpus.files import repacked
 from tests.corpus.wild import CORPUS, WILD
 from tests.sheet.sheets import options
@@ -216,3 +218,34 @@ def test_any_chinese_text_survives_its_encoding(encoding: str, table: list[Any])
     )
     assert reading.rows == reading_of(content.encode(), "list.csv").rows
     assert [o.own for o in reading.orders] == [o.own for o in reading_of(content.encode(), "list.csv").orders]
+
+
+plain_rows = st.tuples(
+    st.integers(10**26, 10**27 - 1).map(lambda n: f"o{n:027d}"[:27] + "A"),
+    st.sampled_from([1.88, 8.88, "6.66", 200.0, 0.5, "￥1", True]),
+    st.sampled_from(["", "新年好", "{姓名}好", "NA"]),
+    st.one_of(
+        st.integers(10**6, 10**7).map(str), st.sampled_from(["A-00001", "1E-15000", "none", "nonenone"])
+    ),
+    st.sampled_from(["王", "", "total"]),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.one_of(plain_rows, plain_rows, rows), min_size=1, max_size=30),
+    st.sets(st.integers(0, 4)),
+    st.sampled_from([{}, {"allow_repeats": True}, {"limit": 3}]),
+)
+def test_the_short_way_through_a_row_finds_what_the_long_way_finds(
+    table: list[Any], without: set[int], changes: dict[str, Any]
+) -> None:
+    columns = [at for at in range(len(HEADER)) if at < 2 or at not in without]
+    table = [[row[at] for at in columns] for row in [HEADER, *table, *table[:1]]]
+    assume(readable(table[1:]))
+    data = as_xlsx(table)
+    short = reading_of(data, "list.xlsx", **changes)
+    with mock.patch.object(_Rows, "read_plain", lambda _self, rows: rows):
+        long = reading_of(data, "list.xlsx", **changes)
+    assert short == long
+    assert list(short.orders) == list(long.orders)

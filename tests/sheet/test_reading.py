@@ -553,7 +553,7 @@ def test_orders_and_remarks_about_them_in_few_words(tmp_path: Path) -> None:
     path = csv_file(tmp_path, HEADER, *(f" {openid(n)},1" for n in range(1, 9)))
     reading = read(path)
     assert "rows 2, 3, 4, 5, 6 and 3 more" in notes(reading)
-    assert repr(reading.orders) == "<8 orders of list.csv>"
+    assert repr(reading.orders) == "<8 orders>"
 
 
 def test_what_is_no_openid_is_not_a_person_who_appears_twice(tmp_path: Path) -> None:
