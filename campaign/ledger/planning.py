@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from campaign.domain.entry import Entry
+from campaign.domain.entry import Entry, NewEntry
 from campaign.domain.plan import Known
 from campaign.domain.state import State
 from campaign.ledger.database import StaleEntry
@@ -53,7 +53,7 @@ class Planning(Reading):
         row = self._one(f"SELECT {KNOWN_COLUMNS} FROM entry WHERE mch_billno = ?", (mch_billno,))
         return None if row is None else known_of(row)
 
-    def add_entries(self, entries: Iterable[Entry], at_s: float) -> int:
+    def add_entries(self, entries: Iterable[Entry | NewEntry], at_s: float) -> int:
         """Plan new entries; returns how many. Their order is the order of sending."""
         with self.atomic():
             wordings, numbers = Wordings(), dict[bytes, int]()
@@ -74,7 +74,9 @@ class Planning(Reading):
                         entry.re_openid,
                         entry.total_amount,
                         self._wording(*wordings.of(entry), numbers),
-                        entry.parameters.get("nonce_str", ""),
+                        entry.nonce_str
+                        if isinstance(entry, NewEntry)
+                        else entry.parameters.get("nonce_str", ""),
                         detail_json(entry.own),
                     )
                 self._db.execute(_ADD + ", ".join([_ENTRY] * len(chunk)), values)

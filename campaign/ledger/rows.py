@@ -13,7 +13,8 @@ from typing import Any, Final
 from campaign.domain.answer import Outcome, Reach
 from campaign.domain.campaign import Campaign, Halt, HaltReason
 from campaign.domain.decision import REPEAT_GAP_S
-from campaign.domain.entry import Entry, Flag, Tally, Todo
+from campaign.domain.entry import Entry, Flag, NewEntry, Tally, Todo
+from campaign.domain.packet import own_parameters
 from campaign.domain.plan import Known, canonical_json
 from campaign.domain.state import Evidence, State
 
@@ -46,6 +47,8 @@ FLAG_KEPT: Final = f"flag = CASE WHEN flag IN ({_STICKY}) THEN flag ELSE :flag E
 
 #: Parameters that differ from row to row; the wording has "" in their place, in this (alphabetical) order.
 _OWN_PARAMETERS: Final = ("mch_billno", "nonce_str", "re_openid", "total_amount")
+_HOLES: Final = dict.fromkeys(_OWN_PARAMETERS, "")
+_WORDINGS_KEPT: Final = 1000
 _NEVER_SENT: Final = frozenset({State.PLANNED, State.CANCELLED})
 
 #: As `canonical_json`, with an encoder that is made once.
@@ -67,21 +70,37 @@ class Wordings:
     def __init__(self) -> None:
         self._shared: dict[str, str] | None = None
         self._wording = (b"", "")
+        #: By identity, with the object itself so that it stays the one of that identity.
+        self._known: dict[int, tuple[Mapping[str, str], tuple[bytes, str]]] = {}
 
-    def of(self, entry: Entry) -> tuple[bytes, str]:
+    def of(self, entry: Entry | NewEntry) -> tuple[bytes, str]:
         """What the entry's parameters share with others: their digest, and as JSON."""
+        if isinstance(entry, NewEntry):
+            return self._of_shared(entry.shared)
         parameters = entry.parameters
         nonce = parameters.get("nonce_str", "")
-        own = _own_parameters(entry.mch_billno, nonce, entry.re_openid, entry.total_amount)
+        own = own_parameters(entry.mch_billno, nonce, entry.re_openid, entry.total_amount)
         shared = dict(parameters)
         for name, value in own.items():
             if shared.get(name) == value:
                 shared[name] = ""
         if shared != self._shared:
-            wording = canonical_json(shared)
             self._shared = shared
-            self._wording = hashlib.blake2b(wording.encode(), digest_size=16).digest(), wording
+            self._wording = _digested(shared)
         return self._wording
+
+    def _of_shared(self, shared: Mapping[str, str]) -> tuple[bytes, str]:
+        known = self._known.get(id(shared))
+        if known is None:
+            if len(self._known) >= _WORDINGS_KEPT:
+                self._known.clear()
+            known = self._known[id(shared)] = shared, _digested({**shared, **_HOLES})
+        return known[1]
+
+
+def _digested(wording: Mapping[str, str]) -> tuple[bytes, str]:
+    stored = canonical_json(wording)
+    return hashlib.blake2b(stored.encode(), digest_size=16).digest(), stored
 
 
 def entry_of(row: Row) -> Entry:
@@ -183,15 +202,6 @@ def _halt(stored: dict[str, Any]) -> Halt:
     )
 
 
-def _own_parameters(mch_billno: str, nonce_str: str, re_openid: str, total_amount: int) -> dict[str, str]:
-    return {
-        "mch_billno": mch_billno,
-        "nonce_str": nonce_str,
-        "re_openid": re_openid,
-        "total_amount": str(total_amount),
-    }
-
-
 class _Wording:
     """The parameters that many entries share, ready to be completed with an entry's own."""
 
@@ -207,13 +217,13 @@ class _Wording:
 
     def mapping(self, mch_billno: str, nonce_str: str, re_openid: str, total_amount: int) -> dict[str, str]:
         """All parameters of one entry."""
-        own = _own_parameters(mch_billno, nonce_str, re_openid, total_amount)
+        own = own_parameters(mch_billno, nonce_str, re_openid, total_amount)
         return self._shared | {name: own[name] for name in self._holes}
 
     def text(self, mch_billno: str, nonce_str: str, re_openid: str, total_amount: int) -> str:
         """`canonical_json` of `mapping`, without building it."""
-        own = _own_parameters(mch_billno, nonce_str, re_openid, total_amount)
-        values = (json.dumps(own[name], ensure_ascii=False) for name in self._holes)
+        own = own_parameters(mch_billno, nonce_str, re_openid, total_amount)
+        values = (encode_basestring(own[name]) for name in self._holes)
         return "".join(p + v for p, v in zip(self._pieces, values, strict=True)) + self._rest
 
 

@@ -114,16 +114,16 @@ def refuse_same_list(
         SameListAgain: this list, or most of it, is paid by another campaign; or the sheet is another
             list than the one its own campaign has recorded.
     """
-    orders = [order for _, order in drafted.new]
-    numbers = {number for number, _ in drafted.new}
+    new = drafted.new
     found: list[Overlap] = []
     own = ledgers[0]
     _refuse_another_list(own, drafted, sheet)
     for ledger in ledgers:
         for other in ledger.campaigns():
             same_name = other.name == drafted.campaign
-            if not orders or other.name in also_pays or (same_name and ledger is own):
+            if not new or other.name in also_pays or (same_name and ledger is own):
                 continue
+            numbers = set(map(drafted.number, new.lines())) if same_name else frozenset[str]()
             paid = ledger.paid_pairs(other.name, since_s=now_s - COMPARED_S)
             # One name in two ledgers: the same numbers cannot pay twice, but other keys give others.
             pairs = (
@@ -131,7 +131,7 @@ def refuse_same_list(
                 for number, openid, fen in paid
                 if not (same_name and (number in numbers or own.known_as(number)))
             )
-            common = overlap(orders, other.name, pairs, same_file=other.sheet_digest == sheet.digest)
+            common = overlap(new, other.name, pairs, same_file=other.sheet_digest == sheet.digest)
             if common.is_same_list:
                 raise _same_list(common)
             if common.rows:

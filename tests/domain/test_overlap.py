@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from campaign.domain.order import as_orders
 from campaign.domain.overlap import is_another_list, overlap
-from campaign.domain.plan import Draft
+from campaign.domain.plan import Draft, Fate
 from tests.builders import CAMPAIGN, MCH_ID, SENDER, orders
 
 
@@ -57,6 +58,12 @@ def test_a_row_is_matched_once():
     ],
 )
 def test_another_list_under_the_same_name(known_rows, missing, new, finished, another):
-    draft = Draft(campaign=CAMPAIGN, mch_id=MCH_ID, sender=SENDER, missing=missing)
-    draft.new.extend((f"n{i}", order) for i, order in enumerate(sheet(new)))
+    draft = Draft(
+        campaign=CAMPAIGN,
+        mch_id=MCH_ID,
+        sender=SENDER,
+        orders=as_orders(sheet(new)),
+        fates=bytearray([Fate.NEW] * new),
+        missing=missing,
+    )
     assert is_another_list(draft, known_rows=known_rows, finished=finished) is another

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.answer import Reach
-from campaign.domain.packet import request_parameters
+from campaign.domain.packet import own_parameters, request_parameters
 from campaign.domain.plan import Clash, Draft, canonical_json, draft_plan
 from campaign.domain.state import Evidence, State
 from tests.builders import CAMPAIGN, MCH_ID, SENDER, billno, known, order, orders, repeats, tied
@@ -52,7 +52,7 @@ def keys(rows) -> list[str]:
 
 
 def new(drafted: Draft) -> list[str]:
-    return keys(row for _, row in drafted.new)
+    return keys(drafted.new)
 
 
 def revised(drafted: Draft) -> list[str]:
@@ -65,7 +65,7 @@ class TestTheSameSheetAgain:
     def test_a_new_campaign_plans_every_row_in_sheet_order(self):
         drafted = draft(self.SHEET)
         assert new(drafted) == ["oA", "oB", "oC"]
-        assert [number for number, _ in drafted.new] == [billno(row) for row in self.SHEET]
+        assert [entry.mch_billno for entry in drafted.entries()] == [billno(row) for row in self.SHEET]
         assert drafted.pending == self.SHEET
         assert drafted.conflicts == []
 
@@ -138,17 +138,14 @@ class TestTheSameSheetAgain:
             "oA",
             1,
         )
-        assert entry.parameters == request_parameters(row, billno(row), SENDER)
-        assert (entry.state, entry.own, entry.sheet, entry.row) == (
-            State.PLANNED,
-            {"姓名": "王"},
-            "Sheet1",
-            2,
-        )
+        own = own_parameters(entry.mch_billno, entry.nonce_str, entry.re_openid, entry.total_amount)
+        assert {**entry.shared, **own} == request_parameters(row, billno(row), SENDER)
+        assert (entry.own, entry.sheet, entry.row) == ({"姓名": "王"}, "Sheet1", 2)
 
     def test_two_rows_under_one_number_are_never_merged_in_silence(self):
+        """Where one number is in the ledger already; among new rows the ledger itself sees to it."""
         with pytest.raises(AssertionError):
-            draft(orders("oA 1.00", "oA 2.00"))
+            draft(orders("oA 1.00", "oA 2.00"), [known("oB 1.00"), known("oC 1.00")])
 
 
 class TestEditedRows:
@@ -364,7 +361,7 @@ class TestOrdinals:
             return
         paid = sorted(
             [(k.re_openid, k.total_amount) for k in sent]
-            + [(o.re_openid, o.total_amount) for _, o in drafted.new]
+            + [(o.re_openid, o.total_amount) for o in drafted.new]
         )
         assert paid == sorted((o.re_openid, o.total_amount) for o in after)
 
