@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from campaign.domain.answer import QueryAnswer, SendAnswer
+from campaign.errors import GatewayError
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -36,29 +40,67 @@ class SystemClock:
             time.sleep(seconds)
 
 
-class Gateway(Protocol):
-    """WeChat Pay, or its stand-in. One call is one request: nothing here retries. Thread-safe."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange(Generic[T]):
+    """One request, signed and ready to leave, and how its answer is read."""
 
-    def send_redpack(self, parameters: Mapping[str, str]) -> SendAnswer:
-        """Send one packet (``sendredpack``).
+    path: str
+    body: bytes = field(repr=False)
+    read: Callable[[bytes], T] = field(repr=False)
+    #: Carries a body to a path and brings the answer's body.
+    post: Callable[[str, bytes], bytes] = field(repr=False)
 
-        Args:
-            parameters: every request parameter but ``sign``, as the ledger froze them.
+    def now(self) -> T:
+        """Carry it out, and wait for the answer.
 
         Raises:
             NotSent: no byte of the request left.
             NoAnswer: it left and no trustworthy answer came back.
         """
+        return self.read(self.post(self.path, self.body))
 
-    def query(self, mch_billno: str, *, appid: str = "") -> QueryAnswer:
-        """Ask what became of one bill number (``gethbinfo``).
+
+class Line(Protocol):
+    """Has many requests under way at once without a thread for each."""
+
+    #: How many can be under way at once.
+    size: int
+
+    @property
+    def room(self) -> int:
+        """How many more can begin now."""
+
+    def begin(self, path: str, body: bytes, tag: object) -> None:
+        """Let a request leave at this moment; there has to be room."""
+
+    def landed(self, wait_s: float) -> list[tuple[object, bytes | GatewayError]]:
+        """Carry all of them on and wait for an answer; the answers that came, with their requests' tags.
+
+        Args:
+            wait_s: at most so long; 0 only looks.
+        """
+
+
+class Gateway(Protocol):
+    """WeChat Pay, or its stand-in. One exchange is one request: nothing here retries. Thread-safe."""
+
+    @property
+    def line(self) -> Line | None:
+        """What can carry many exchanges on one thread, where there is such a thing."""
+
+    def sending(self, parameters: Mapping[str, str]) -> Exchange[SendAnswer]:
+        """The request that sends one packet (``sendredpack``).
+
+        Args:
+            parameters: every request parameter but ``sign``, as the ledger froze them.
+        """
+
+    def asking(self, mch_billno: str, *, appid: str = "") -> Exchange[QueryAnswer]:
+        """The question what became of one bill number (``gethbinfo``).
 
         Args:
             appid: the account under which it was sent, where that may be another than the settings name
                 now: WeChat Pay finds no order under the wrong one.
-
-        Raises:
-            NotSent, NoAnswer: nothing was learned.
         """
 
     def close(self) -> None:
@@ -70,6 +112,13 @@ class Pacer(Protocol):
 
     def acquire(self) -> None:
         """Return when one more request may leave at this moment."""
+
+    def take(self, arrived_s: float) -> float:
+        """Take leave for one request now (0.0), or say how many seconds to wait before trying again.
+
+        Args:
+            arrived_s: since when the request has been ready, in the clock's monotonic seconds.
+        """
 
     def slow_down(self) -> None:
         """WeChat Pay said FREQ_LIMIT: send less for a while, everybody."""

@@ -16,7 +16,7 @@ from campaign.config import Settings
 from campaign.ledger.registry import Registry
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock, Gateway
-from campaign.stages.crew import ThreadCrew
+from campaign.stages.crew import Crew, LineCrew, ThreadCrew
 from campaign.stages.pacing import SharedPacer
 from campaign.stages.shift import Asked, Desk, Sent
 
@@ -82,7 +82,7 @@ def open_desk(
         other_ledgers: as the desk has it.
     """
     policy = settings.policy()
-    crew: ThreadCrew[Sent | Asked] = ThreadCrew(settings.gateway.workers)
+    crew = _crew(gateway, settings.gateway.workers, clock)
     registry = registry_of(settings)
     try:
         yield Desk(
@@ -105,6 +105,11 @@ def open_desk(
         )
     finally:
         crew.close()
+
+
+def _crew(gateway: Gateway, size: int, clock: Clock) -> Crew[Sent | Asked]:
+    """One thread where the gateway's line needs no more; else a thread for each request under way."""
+    return LineCrew(gateway.line, clock) if gateway.line else ThreadCrew(size)
 
 
 def registry_of(settings: Settings) -> Registry:

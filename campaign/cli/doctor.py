@@ -216,7 +216,7 @@ def _question(settings: Settings, session: Session) -> Finding:
     )
     try:
         with open_gateway(settings, session) as gateway:
-            return judge(gateway.query(never_used), gateway_name=settings.gateway_name())
+            return judge(gateway.asking(never_used).now(), gateway_name=settings.gateway_name())
     except SetupError as error:
         return _wrong("gateway", error)
     except GatewayError as error:

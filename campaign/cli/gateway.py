@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from campaign.cli.session import Speaker
 from campaign.config import Settings
+from campaign.errors import SetupError
 from campaign.ports import Gateway, SystemClock
 from campaign.text import text
 from campaign.wechat.bills import FundFlowClient
 from campaign.wechat.certificate import ClientCertificate
 from campaign.wechat.client import RedpackClient
-from campaign.wechat.transport import RequestsTransport
+from campaign.wechat.transport import RequestsTransport, Transport
+
+if TYPE_CHECKING:
+    from campaign.wechat.curl import CurlTransport
 
 
 @contextmanager
@@ -47,9 +52,10 @@ def open_bills(settings: Settings, speaker: Speaker) -> Iterator[FundFlowClient]
 
 
 @contextmanager
-def _open_transport(settings: Settings, speaker: Speaker) -> Iterator[RequestsTransport]:
+def _open_transport(settings: Settings, speaker: Speaker) -> Iterator[Transport]:
+    kind = _transport(settings.gateway.transport)
     with _place(settings, speaker) as (urls, certificate, ca_bundle):
-        transport = RequestsTransport(
+        transport = kind(
             urls,
             certificate=certificate,
             ca_bundle=ca_bundle,
@@ -61,6 +67,21 @@ def _open_transport(settings: Settings, speaker: Speaker) -> Iterator[RequestsTr
             yield transport
         finally:
             transport.close()
+
+
+def _transport(name: Literal["requests", "curl"]) -> type[RequestsTransport | CurlTransport]:
+    if name == "requests":
+        return RequestsTransport
+    try:
+        from campaign.wechat.curl import CurlTransport
+    except ImportError as error:
+        raise SetupError(
+            text('gateway.transport = "curl" needs pycurl, which is not installed here'),
+            advice=text(
+                'install it with: pip install "campaign[fast]", or set gateway.transport = "requests"'
+            ),
+        ) from error
+    return CurlTransport
 
 
 def client_certificate(settings: Settings) -> ClientCertificate | None:

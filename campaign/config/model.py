@@ -189,7 +189,7 @@ class GatewayTable(_Table):
     workers: int = Field(16, ge=1, le=1_000)
     connect_timeout_s: float = Field(5, gt=0, le=120)
     read_timeout_s: float = Field(15, gt=0, le=600)
-    transport: Literal["requests"] = "requests"
+    transport: Literal["requests", "curl"] = "requests"
 
     @field_validator("url", "backup_url")
     @classmethod

@@ -223,7 +223,7 @@ class _Wording:
     def text(self, mch_billno: str, nonce_str: str, re_openid: str, total_amount: int) -> str:
         """`canonical_json` of `mapping`, without building it."""
         own = own_parameters(mch_billno, nonce_str, re_openid, total_amount)
-        values = (encode_basestring(own[name]) for name in self._holes)
+        values = (_quoted(own[name]) for name in self._holes)
         return "".join(p + v for p, v in zip(self._pieces, values, strict=True)) + self._rest
 
 

@@ -31,6 +31,10 @@ class MemoryTransport:
         self._sleep = sleep
         self._read_timeout_s = read_timeout_s
 
+    @property
+    def line(self) -> None:
+        """None: one request after the other."""
+
     def post(self, path: str, body: bytes) -> bytes:
         """The answer's body.
 

@@ -1,31 +1,88 @@
-"""Hands that carry requests: threads here, in-line ones in the tests."""
+"""Hands that carry requests: threads or one loop here, in-line ones in the tests.
+
+A job says what it waits for instead of waiting: leave to send, a pause, an answer. So the same job can
+block a thread of its own, or be one of hundreds that a single thread carries on as their turns come.
+"""
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import math
 import queue
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from campaign.errors import GatewayError
+from campaign.ports import Clock, Exchange, Line, Pacer
 
 T = TypeVar("T")
 
 #: How long results wait for company, so that one durable commit serves many of them (choices: 20 ms).
 LINGER_S: Final = 0.02
-_COMPANY_MAX: Final = 32
+#: More results than so many do not make a commit cheaper.
+COMPANY_MAX: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A job wants to send its next request at a moment that the pace allows."""
+
+    pacer: Pacer
+
+    def now(self) -> None:
+        """Wait for that moment."""
+        self.pacer.acquire()
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A job wants to wait."""
+
+    clock: Clock
+    seconds: float
+
+    def now(self) -> None:
+        """Wait."""
+        self.clock.sleep(self.seconds)
+
+
+#: What a job may wait for. An exchange gives its answer, or raises `GatewayError` inside the job.
+Step: TypeAlias = Leave | Pause | Exchange[Any]
+Job: TypeAlias = Generator[Step, Any, T]
+
+
+def carry_out(job: Job[T]) -> T:
+    """Carry a job out here and now, waiting wherever it waits."""
+    try:
+        step = next(job)
+        while True:
+            try:
+                outcome = step.now()
+            except GatewayError as error:
+                step = job.throw(error)
+            else:
+                step = job.send(outcome)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 class Crew(Protocol[T]):
     """Runs jobs beside each other and hands their results back in batches."""
 
-    #: How many jobs can run at the same time.
+    #: How many requests can be under way at the same time.
     size: int
 
     @property
     def running(self) -> int:
         """Jobs that were started and whose results were not handed back yet."""
 
-    def start(self, job: Callable[[], T]) -> None:
+    def start(self, job: Job[T]) -> None:
         """Let somebody carry out the job."""
 
     def finished(self) -> list[T]:
@@ -34,6 +91,9 @@ class Crew(Protocol[T]):
         Raises:
             whatever a job raised: a job translates what it expects, so that would be a bug.
         """
+
+    def close(self) -> None:
+        """Nothing new is taken."""
 
 
 class ThreadCrew(Generic[T]):
@@ -49,14 +109,14 @@ class ThreadCrew(Generic[T]):
     def running(self) -> int:
         return self._running
 
-    def start(self, job: Callable[[], T]) -> None:
+    def start(self, job: Job[T]) -> None:
         self._running += 1
         self._pool.submit(self._carry, job)
 
     def finished(self) -> list[T]:
         if not self._running:
             return []
-        company = min(_COMPANY_MAX, max(1, self._running // 2))
+        company = company_for(self._running)
         batch = [self._take(None)]
         until = time.monotonic() + LINGER_S
         while len(batch) < company:
@@ -70,9 +130,9 @@ class ThreadCrew(Generic[T]):
         """Wait for what still runs; nothing new is taken."""
         self._pool.shutdown(wait=True)
 
-    def _carry(self, job: Callable[[], T]) -> None:
+    def _carry(self, job: Job[T]) -> None:
         try:
-            self._results.put(job())
+            self._results.put(carry_out(job))
         except BaseException as error:  # noqa: BLE001 - the main thread raises it; a thread would lose it
             self._results.put(error)
 
@@ -82,3 +142,104 @@ class ThreadCrew(Generic[T]):
         if isinstance(result, BaseException):
             raise result
         return result
+
+
+class LineCrew(Generic[T]):
+    """A crew of one: it carries all jobs on by turns, on the thread that waits for their results."""
+
+    def __init__(self, line: Line, clock: Clock) -> None:
+        self.size = line.size
+        self._line = line
+        self._clock = clock
+        self._running = 0
+        #: Jobs that want leave, each with the moment since when, in that order.
+        self._leaving: dict[Pacer, deque[tuple[float, Job[T]]]] = {}
+        self._pausing: list[tuple[float, int, Job[T]]] = []
+        self._pauses = itertools.count()
+        #: Requests that became ready while every place on the line was taken.
+        self._ready: deque[_Waiting] = deque()
+        self._results: list[T] = []
+
+    @property
+    def running(self) -> int:
+        return self._running
+
+    def start(self, job: Job[T]) -> None:
+        self._running += 1
+        self._go_on(job)
+
+    def finished(self) -> list[T]:
+        company, until_s = company_for(self._running), math.inf
+        while self._running and len(self._results) < company:
+            next_s = self._send_off()
+            now_s = self._clock.monotonic_s()
+            if self._results:
+                until_s = min(until_s, now_s + LINGER_S)
+                if now_s >= until_s:
+                    break
+            for tag, came in self._line.landed(max(0.0, min(next_s, until_s) - now_s)):
+                assert isinstance(tag, _Waiting)
+                self._arrived(tag, came)
+        handed, self._results = self._results, []
+        self._running -= len(handed)
+        return handed
+
+    def close(self) -> None:
+        """Nothing: what is under way ends with the line."""
+
+    def _send_off(self) -> float:
+        """Let every job go on that may now, and return when the next one may (never, where none waits)."""
+        while self._pausing and self._pausing[0][0] <= self._clock.monotonic_s():
+            self._go_on(heapq.heappop(self._pausing)[2])
+        next_s = self._pausing[0][0] if self._pausing else math.inf
+        while self._ready and self._line.room:
+            self._begin(self._ready.popleft())
+        for pacer, jobs in self._leaving.items():
+            # Leave is taken only for what can be written at this moment.
+            while jobs and self._line.room:
+                since_s, job = jobs[0]
+                if wait_s := pacer.take(since_s):
+                    next_s = min(next_s, self._clock.monotonic_s() + wait_s)
+                    break
+                jobs.popleft()
+                self._go_on(job)
+        return next_s
+
+    def _go_on(self, job: Job[T], outcome: object = None, error: GatewayError | None = None) -> None:
+        """Carry a job to its next wait, or to its end."""
+        try:
+            step = job.send(outcome) if error is None else job.throw(error)
+        except StopIteration as end:
+            self._results.append(end.value)
+            return
+        now_s = self._clock.monotonic_s()
+        match step:
+            case Leave():
+                self._leaving.setdefault(step.pacer, deque()).append((now_s, job))
+            case Pause():
+                heapq.heappush(self._pausing, (now_s + step.seconds, next(self._pauses), job))
+            case Exchange() if self._line.room:
+                self._begin(_Waiting(job, step))
+            case Exchange():
+                self._ready.append(_Waiting(job, step))
+
+    def _begin(self, waiting: _Waiting) -> None:
+        self._line.begin(waiting.exchange.path, waiting.exchange.body, waiting)
+
+    def _arrived(self, waiting: _Waiting, came: bytes | GatewayError) -> None:
+        if isinstance(came, GatewayError):
+            self._go_on(waiting.job, error=came)
+        else:
+            self._go_on(waiting.job, waiting.exchange.read(came))
+
+
+class _Waiting(NamedTuple):
+    """A job that waits for an answer."""
+
+    job: Job[Any]
+    exchange: Exchange[Any]
+
+
+def company_for(running: int) -> int:
+    """How many results of so many jobs are worth waiting for."""
+    return min(COMPANY_MAX, max(1, running // 2))

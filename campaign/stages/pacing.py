@@ -106,8 +106,30 @@ class SharedPacer:
         """Return when one more request may leave at this moment."""
         arrived_s = self._clock.monotonic_s()
         with self._turn:
-            while (wait_s := self._try(arrived_s)) > 0:
+            while (wait_s := self.take(arrived_s)) > 0:
                 self._clock.sleep(wait_s)
+
+    def take(self, arrived_s: float) -> float:
+        """Take leave for one request now (0.0), or say how many seconds to wait before trying again.
+
+        Args:
+            arrived_s: since when the request has been ready, in the clock's monotonic seconds.
+        """
+        with self._alone():
+            now_s = self._clock.monotonic_s()
+            header = self._read(now_s)
+            earliest_s = max(header.next_at_s, self._logged(header) + self._log_window_s)
+            if now_s < earliest_s:
+                return earliest_s - now_s
+            self._log(header.requests + 1, now_s)
+            step_s = self._step_s(self._factor(header, now_s))
+            # The grid goes on from where it was if we were here in time, or nearly; else it begins anew.
+            in_time = arrived_s <= header.next_at_s + _NEARLY_S
+            grid_s = max(header.next_at_s if in_time else arrived_s, now_s - _CATCH_UP_S)
+            self._write(
+                header._replace(requests=header.requests + 1, next_at_s=grid_s + step_s, last_at_s=now_s)
+            )
+            return 0.0
 
     def slow_down(self) -> None:
         """WeChat Pay said FREQ_LIMIT: half the rate for everybody, and back to the limit by and by."""
@@ -127,24 +149,6 @@ class SharedPacer:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def _try(self, arrived_s: float) -> float:
-        """Take leave for one request now (0.0), or say how many seconds to wait before trying again."""
-        with self._alone():
-            now_s = self._clock.monotonic_s()
-            header = self._read(now_s)
-            earliest_s = max(header.next_at_s, self._logged(header) + self._log_window_s)
-            if now_s < earliest_s:
-                return earliest_s - now_s
-            self._log(header.requests + 1, now_s)
-            step_s = self._step_s(self._factor(header, now_s))
-            # The grid goes on from where it was if we were here in time, or nearly; else it begins anew.
-            in_time = arrived_s <= header.next_at_s + _NEARLY_S
-            grid_s = max(header.next_at_s if in_time else arrived_s, now_s - _CATCH_UP_S)
-            self._write(
-                header._replace(requests=header.requests + 1, next_at_s=grid_s + step_s, last_at_s=now_s)
-            )
-            return 0.0
 
     def _step_s(self, factor: float) -> float:
         return self._grid_window_s / (self._limit * factor)

@@ -11,10 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Final
-
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
 from campaign.domain.answer import Outcome, QueryAnswer, Reach, SendAnswer, Status
 from campaign.domain.breaker import Breaker, BreakerPolicy
@@ -33,7 +30,7 @@ from campaign.domain.state import SETTLED, State
 from campaign.errors import GatewayError, NotSent, SetupError
 from campaign.ledger.store import Ledger, QueryResult, SendResult
 from campaign.ports import Clock, Gateway, Pacer
-from campaign.stages.crew import Crew
+from campaign.stages.crew import COMPANY_MAX, Crew, Job, Leave, Pause, carry_out
 from campaign.wechat.answers import explain
 
 #: A begun request leaves within about so long, so its day and its turn are those of its commit.
@@ -42,8 +39,8 @@ _BEGIN_AHEAD_S: Final = 5.0
 _LEASE_S: Final = 300.0
 #: So many requests in a row that never left mean that the gateway cannot be reached.
 _UNREACHABLE_AFTER: Final = 5
-#: One question is put so often before it counts as failed.
-_QUESTION_TRIES: Final = 3
+#: A question that brings nothing is put again after so long; then it counts as failed.
+_QUESTION_PAUSES_S: Final = (1.0, 2.0)
 #: After these the gateway would not answer questions either.
 _NO_QUESTIONS: Final = frozenset({HaltReason.SETTINGS, HaltReason.UNREACHABLE})
 
@@ -145,11 +142,11 @@ class Shift:
             if done or begun:
                 desk.progress()
             for entry in begun:
-                desk.crew.start(_job(self._send, entry))
+                desk.crew.start(self._send(entry))
             for entry in self._due_questions():
                 self._asking.add(entry.mch_billno)
                 self.questions += 1
-                desk.crew.start(_job(self._ask, entry))
+                desk.crew.start(asking(desk, entry))
             if not desk.crew.running:
                 return self._next_due_s()
 
@@ -191,7 +188,7 @@ class Shift:
         """What one answer means for everybody (R5.1, last column)."""
         answer = result.answer
         if answer.outcome is Outcome.NOT_SENT:
-            if not self.desk.stopped():
+            if not self._held_back():
                 self._unreached += 1
                 self._quiet_until_s = now_s + backoff_s(self._unreached)
                 self._window = 1
@@ -246,9 +243,16 @@ class Shift:
 
     @property
     def _window_max(self) -> int:
-        """How many requests may be begun together: twice the hands, but only what leaves soon."""
+        """How many requests may be begun together: enough for every hand and for a full commit, but only
+        what leaves soon."""
         soon = math.ceil(self.desk.sends_per_second * _BEGIN_AHEAD_S)
-        return max(1, min(2 * self.desk.crew.size, soon))
+        return max(1, min(self._places, soon))
+
+    @property
+    def _places(self) -> int:
+        """How many jobs may be under way: two for each hand, and while a commit's worth of results waits
+        to be booked, as many others."""
+        return 2 * max(self.desk.crew.size, COMPANY_MAX)
 
     def _begin(self, others: Sequence[Ledger]) -> list[Entry]:
         """Record the intent to send what may be sent now; the commit is the caller's."""
@@ -296,7 +300,7 @@ class Shift:
         if not (self.ask_first and self.first_sends and self._may_send()):
             return
         now_s = desk.clock.now_s()
-        room = 2 * desk.crew.size - desk.crew.running
+        room = self._places - desk.crew.running
         if room > 0:
             suspects = desk.ledger.sendable(self.campaign, now_s=now_s, limit=room)
             self._go_on_after(
@@ -324,7 +328,7 @@ class Shift:
         desk = self.desk
         if desk.stopped() or (self.halt and self.halt.reason in _NO_QUESTIONS):
             return []
-        room = 2 * desk.crew.size - desk.crew.running
+        room = self._places - desk.crew.running
         if room <= 0:
             return []
         states = (
@@ -344,22 +348,24 @@ class Shift:
             and self._unmoved.get(entry.mch_billno, math.inf) != entry.due_at_s
         ][:room]
 
-    def _send(self, entry: Entry) -> Sent:
+    def _send(self, entry: Entry) -> Job[Sent]:
         desk = self.desk
-        if not desk.stopped():
-            desk.send_pacer.acquire()
-        if desk.stopped():
+        request = desk.gateway.sending(entry.parameters)
+        if not self._held_back():
+            yield Leave(desk.send_pacer)
+        if self._held_back():
             return Sent(entry=entry, answer=SendAnswer(outcome=Outcome.NOT_SENT))
         try:
-            return Sent(entry=entry, answer=desk.gateway.send_redpack(entry.parameters))
+            answer: SendAnswer = yield request
         except NotSent as error:
             answer = SendAnswer(outcome=Outcome.NOT_SENT, err_code_des=str(error))
         except GatewayError as error:
             answer = SendAnswer(outcome=Outcome.UNKNOWN, reach=Reach.BREAKER, err_code_des=str(error))
         return Sent(entry=entry, answer=answer)
 
-    def _ask(self, entry: Entry) -> Asked:
-        return ask(self.desk, entry)
+    def _held_back(self) -> bool:
+        """Whether what was begun, but has not left yet, stays here."""
+        return self.halt is not None or self.desk.stopped()
 
     # What is left
 
@@ -385,18 +391,22 @@ class Shift:
 
 
 def ask(desk: Desk, entry: Entry) -> Asked:
-    """Put one question (``gethbinfo``), again when it brings nothing; never raises for the network's sake.
+    """Put one question (``gethbinfo``) here and now, as `asking` does."""
+    return carry_out(asking(desk, entry))
+
+
+def asking(desk: Desk, entry: Entry) -> Job[Asked]:
+    """One question, put again when it brings nothing; never raises for the network's sake.
 
     A question is harmless and may be repeated at will; a send may not, and goes through the ledger.
     """
-    wheel = Retrying(
-        sleep=desk.clock.sleep,
-        stop=stop_after_attempt(_QUESTION_TRIES),
-        wait=wait_exponential(multiplier=1, max=8),
-        retry=retry_if_result(_learned_nothing),
-        retry_error_callback=_last_result,
-    )
-    return wheel(_ask_once, desk, entry)
+    asked = yield from _ask_once(desk, entry)
+    for pause_s in _QUESTION_PAUSES_S:
+        if asked.answer.status is not None or asked.answer.reach is Reach.ABORT:
+            break
+        yield Pause(desk.clock, pause_s)
+        asked = yield from _ask_once(desk, entry)
+    return asked
 
 
 def judged(asked: Asked, *, now_s: float, run_started_s: float, policy: Policy) -> QueryResult:
@@ -442,7 +452,7 @@ def ask_all(
             entry = next(todo, None)
             if entry is None:
                 break
-            desk.crew.start(partial(ask, desk, entry))
+            desk.crew.start(asking(desk, entry))
         batch = [asked for asked in desk.crew.finished() if isinstance(asked, Asked)]
         if not batch:
             break
@@ -473,29 +483,16 @@ def keep_answers(ledger: Ledger, answers: Iterable[Asked], *, now_s: float) -> N
                 ledger.flag_settled(asked.entry, flag, asked.answer, asked_at_s=asked.asked_at_s, now_s=now_s)
 
 
-def _ask_once(desk: Desk, entry: Entry) -> Asked:
-    desk.query_pacer.acquire()
+def _ask_once(desk: Desk, entry: Entry) -> Job[Asked]:
+    question = desk.gateway.asking(entry.mch_billno, appid=entry.parameters["wxappid"])
+    yield Leave(desk.query_pacer)
     asked_at_s = desk.clock.now_s()
     try:
-        answer = desk.gateway.query(entry.mch_billno, appid=entry.parameters["wxappid"])
+        answer: QueryAnswer = yield question
     except GatewayError as error:
         nothing = QueryAnswer(err_code_des=str(error))
         return Asked(entry=entry, asked_at_s=asked_at_s, answer=nothing, reached=False)
     return Asked(entry=entry, asked_at_s=asked_at_s, answer=answer)
-
-
-def _learned_nothing(asked: Asked) -> bool:
-    return asked.answer.status is None and asked.answer.reach is not Reach.ABORT
-
-
-def _last_result(state: RetryCallState) -> Asked:
-    assert state.outcome is not None
-    result: Asked = state.outcome.result()
-    return result
-
-
-def _job(work: Callable[[Entry], Sent | Asked], entry: Entry) -> Callable[[], Sent | Asked]:
-    return lambda: work(entry)
 
 
 #: What WeChat Pay may say about a settled entry without contradicting what it was settled by.

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
@@ -129,6 +130,12 @@ class ClientCertificate:
             _chain_pem=b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain),
             _private_key=key,
         )
+
+    def as_pem(self) -> tuple[bytes, bytes]:
+        """The certificate with its chain, and the private key in clear: for a library that takes both from
+        memory, and for nothing else."""
+        key = self._private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self._chain_pem, key
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Let a TLS context show this certificate.

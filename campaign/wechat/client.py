@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
 
 from campaign.domain.answer import QueryAnswer, SendAnswer
 from campaign.domain.billno import nonce_str
+from campaign.ports import Exchange, Line
 from campaign.wechat.answers import read_query, read_send
 from campaign.wechat.envelope import to_xml
 from campaign.wechat.fields import BILL_TYPE, GETHBINFO, SENDREDPACK, Call
 from campaign.wechat.signing import sign_md5
 from campaign.wechat.transport import Transport
+
+T = TypeVar("T")
 
 
 class RedpackClient:
@@ -26,13 +31,26 @@ class RedpackClient:
     def __repr__(self) -> str:
         return f"RedpackClient(mch_id={self._mch_id!r}, appid={self._appid!r})"
 
+    @property
+    def line(self) -> Line | None:
+        """The transport, where it can carry many requests on one thread."""
+        return self._transport.line
+
     def send_redpack(self, parameters: Mapping[str, str]) -> SendAnswer:
-        """Send one packet; see `campaign.ports.Gateway`."""
-        body = self._post(SENDREDPACK, parameters)
-        return read_send(body, expected=parameters, api_key=self._api_key)
+        """Send one packet and wait for the answer; raises as `campaign.ports.Exchange.now`."""
+        return self.sending(parameters).now()
 
     def query(self, mch_billno: str, *, appid: str = "") -> QueryAnswer:
-        """Ask about one bill number; see `campaign.ports.Gateway`."""
+        """Ask about one bill number and wait for the answer; raises as `campaign.ports.Exchange.now`."""
+        return self.asking(mch_billno, appid=appid).now()
+
+    def sending(self, parameters: Mapping[str, str]) -> Exchange[SendAnswer]:
+        """One packet; see `campaign.ports.Gateway`."""
+        read = partial(read_send, expected=parameters, api_key=self._api_key)
+        return self._exchange(SENDREDPACK, parameters, read)
+
+    def asking(self, mch_billno: str, *, appid: str = "") -> Exchange[QueryAnswer]:
+        """The question about one bill number; see `campaign.ports.Gateway`."""
         parameters = {
             "appid": appid or self._appid,
             "bill_type": BILL_TYPE,
@@ -40,15 +58,15 @@ class RedpackClient:
             "mch_id": self._mch_id,
             "nonce_str": nonce_str(mch_billno),
         }
-        body = self._post(GETHBINFO, parameters)
-        return read_query(body, mch_billno=mch_billno, api_key=self._api_key)
+        read = partial(read_query, mch_billno=mch_billno, api_key=self._api_key)
+        return self._exchange(GETHBINFO, parameters, read)
 
     def close(self) -> None:
         """Give the connections back."""
         self._transport.close()
 
-    def _post(self, call: Call, parameters: Mapping[str, str]) -> bytes:
+    def _exchange(self, call: Call, parameters: Mapping[str, str], read: Callable[[bytes], T]) -> Exchange[T]:
         assert not call.undocumented(parameters), "an undocumented field ends in SIGN_ERROR (R0.13)"
         # MD5 without sign_type: the red packet calls know nothing else (R7.1).
         signed = {**parameters, "sign": sign_md5(parameters, self._api_key)}
-        return self._transport.post(call.path, to_xml(signed))
+        return Exchange(path=call.path, body=to_xml(signed), read=read, post=self._transport.post)

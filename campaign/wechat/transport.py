@@ -29,6 +29,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from campaign.config.model import is_loopback
 from campaign.errors import NoAnswer, NotSent, SetupError
+from campaign.ports import Line
 from campaign.text import Text, text
 from campaign.wechat.certificate import ClientCertificate
 from campaign.wechat.envelope import BODY_BYTES_MAX
@@ -36,7 +37,7 @@ from campaign.wechat.envelope import BODY_BYTES_MAX
 #: How long a request waits for one of the pool's connections; there is one for every worker.
 POOL_WAIT_S: Final = 30.0
 
-_HEADERS: Final = {
+HEADERS: Final = {
     "Content-Type": "text/xml; charset=utf-8",
     # No compression: a small answer cannot become a large one.
     "Accept-Encoding": "identity",
@@ -54,6 +55,10 @@ class Download(NamedTuple):
 
 class Transport(Protocol):
     """Carries a body to a path and brings the answer's body. One call is one request. Thread-safe."""
+
+    @property
+    def line(self) -> Line | None:
+        """The same for many requests at once on one thread, where there is such a thing."""
 
     def post(self, path: str, body: bytes) -> bytes:
         """The body of an answer with HTTP status 200.
@@ -103,11 +108,7 @@ class RequestsTransport:
         Raises:
             SetupError: ``ca_bundle`` or the certificate cannot be used.
         """
-        self._urls = [url.rstrip("/") for url in dict.fromkeys(urls) if url]
-        assert self._urls, "no address"
-        for url in self._urls:
-            parts = urlsplit(url)
-            assert parts.scheme == "https" or is_loopback(parts.hostname or ""), "settings checked this"
+        self._urls = plain_urls(urls)
         self._timeout = (connect_timeout_s, read_timeout_s)
         self._session = _Session()
         self._session.trust_env = False
@@ -117,7 +118,11 @@ class RequestsTransport:
         )
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, adapter)
-        self._blank = requests.Request("POST", self._urls[0], headers=_HEADERS).prepare()
+        self._blank = requests.Request("POST", self._urls[0], headers=HEADERS).prepare()
+
+    @property
+    def line(self) -> None:
+        """None: every request under way has a thread of its own."""
 
     def post(self, path: str, body: bytes) -> bytes:
         """See `Transport`."""
@@ -131,10 +136,7 @@ class RequestsTransport:
                 return self._post_to(url, path, body, bytes_max)
             except NotSent as error:
                 failures.append(error)
-        if len(failures) == 1:
-            raise failures[0]
-        first, *_, last = (failure.message for failure in failures)
-        raise NotSent(text("{first}; {last}", first=first, last=last), advice=failures[0].advice)
+        raise nowhere_sent(failures)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -161,15 +163,10 @@ class RequestsTransport:
             ValueError,
         ) as error:
             if not _request.written:
-                raise _not_sent(host, error) from error
-            raise _no_answer(host, _cause(error)) from error
-        if response.status_code != http.HTTPStatus.OK:
-            raise _no_answer(host, text("HTTP status {status}", status=response.status_code))
-        if not answer:
-            # Also what a head that was cut off looks like.
-            raise _no_answer(host, text("the answer is empty"))
-        if len(answer) > bytes_max:
-            raise _no_answer(host, text("the answer is too long"))
+                raise not_sent(host, _cause(error)) from error
+            raise no_answer(host, _cause(error)) from error
+        if objection := objection_to(response.status_code, answer, bytes_max):
+            raise no_answer(host, objection)
         return Download(answer, response.headers.get("Digest", ""))
 
 
@@ -291,26 +288,68 @@ def _tls_context(certificate: ClientCertificate | None, ca_bundle: Path | None) 
     # Not create_default_context: it writes session keys to where SSLKEYLOGFILE says.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_verify_locations(ca_bundle or DEFAULT_CA_BUNDLE_PATH)
-    except OSError as error:
-        raise SetupError(
-            text("the CA bundle {path} cannot be used: {cause}", path=ca_bundle, cause=error.strerror),
-            advice=text("correct gateway.ca_bundle, or leave it empty"),
-        ) from error
+    trusted(ca_bundle, context)
     if certificate is not None:
         certificate.load_into(context)
     return context
 
 
-def _not_sent(host: str, error: Exception) -> NotSent:
+def plain_urls(urls: Sequence[str]) -> list[str]:
+    """Scheme, host and port of each, in order, once; empty ones are left out."""
+    plain = [url.rstrip("/") for url in dict.fromkeys(urls) if url]
+    assert plain, "no address"
+    for url in plain:
+        parts = urlsplit(url)
+        assert parts.scheme == "https" or is_loopback(parts.hostname or ""), "settings checked this"
+    return plain
+
+
+def trusted(ca_bundle: Path | None, context: ssl.SSLContext) -> str:
+    """The file with the authorities to trust, loaded into a context: this bundle, or the public ones.
+
+    Raises:
+        SetupError: it cannot be used.
+    """
+    path = str(ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+    try:
+        context.load_verify_locations(path)
+    except OSError as error:
+        raise SetupError(
+            text("the CA bundle {path} cannot be used: {cause}", path=path, cause=error.strerror),
+            advice=text("correct gateway.ca_bundle, or leave it empty"),
+        ) from error
+    return path
+
+
+def objection_to(status: int, answer: bytes, bytes_max: int) -> Text | None:
+    """Why an answer that came completely is none; None where nothing speaks against it."""
+    if status != http.HTTPStatus.OK:
+        return text("HTTP status {status}", status=status)
+    if not answer:
+        return text("the answer is empty")  # also what a head that was cut off looks like
+    if len(answer) > bytes_max:
+        return text("the answer is too long")
+    return None
+
+
+def not_sent(host: str, cause: Text) -> NotSent:
+    """No byte was written to this host."""
     return NotSent(
-        text("{host} cannot be reached: {cause}", host=host, cause=_cause(error)),
+        text("{host} cannot be reached: {cause}", host=host, cause=cause),
         advice=text("check the network and gateway.url; nothing was sent, so run again when it works"),
     )
 
 
-def _no_answer(host: str, cause: Text) -> NoAnswer:
+def nowhere_sent(failures: Sequence[NotSent]) -> NotSent:
+    """What to say when no host was reached."""
+    if len(failures) == 1:
+        return failures[0]
+    first, *_, last = (failure.message for failure in failures)
+    return NotSent(text("{first}; {last}", first=first, last=last), advice=failures[0].advice)
+
+
+def no_answer(host: str, cause: Text) -> NoAnswer:
+    """Something was written to this host, and no answer came that can be believed."""
     return NoAnswer(
         text("{host} gave no usable answer: {cause}", host=host, cause=cause),
         advice=text("the request may have arrived; the program asks before it does anything else"),

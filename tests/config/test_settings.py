@@ -130,7 +130,7 @@ def test_no_settings_file_says_how_to_make_one(tmp_path):
         (("workers = 4", "sends_per_second = nan"), ["sends_per_second"]),
         (("workers = 4", "sends_per_second = -1"), ["more than 0"]),
         (("workers = 4", "read_timeout_s = 0"), ["read_timeout_s"]),
-        (("workers = 4", 'transport = "curl"'), ["transport", "'requests'"]),
+        (("workers = 4", 'transport = "httpx"'), ["transport", "'requests'", "'curl'"]),
         (("[gateway]", "[gatway]"), ["[gatway]", "perhaps gateway"]),
         (("[gateway]", "[_env_file]"), ["[_env_file]", "is not a setting"]),
         (('campaign_yuan = "5000.00"', ""), ["campaign_yuan", "most that one campaign may spend"]),

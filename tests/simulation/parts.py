@@ -16,6 +16,7 @@ from unittest.mock import patch
 from campaign.domain.days import beijing_day
 from campaign.errors import GatewayError, NoAnswer, NotSent
 from campaign.rehearsal.memory import MemoryTransport
+from campaign.stages.crew import Job, carry_out
 from campaign.text import text
 from campaign.wechat.envelope import flat, from_xml
 
@@ -94,20 +95,20 @@ class InlineCrew(Generic[T]):
     def __init__(self, size: int, rng: Random) -> None:
         self.size = size
         self._rng = rng
-        self._jobs: list[Callable[[], T]] = []
+        self._jobs: list[Job[T]] = []
         self._results: list[T] = []
 
     @property
     def running(self) -> int:
         return len(self._jobs) + len(self._results)
 
-    def start(self, job: Callable[[], T]) -> None:
+    def start(self, job: Job[T]) -> None:
         self._jobs.append(job)
 
     def finished(self) -> list[T]:
         rng = self._rng
         while self._jobs and (not self._results or rng.random() < 0.6):
-            self._results.append(self._jobs.pop(rng.randrange(len(self._jobs)))())
+            self._results.append(carry_out(self._jobs.pop(rng.randrange(len(self._jobs)))))
         rng.shuffle(self._results)
         count = rng.randint(1, len(self._results)) if self._results else 0
         handed, self._results = self._results[:count], self._results[count:]

@@ -124,7 +124,7 @@ def test_those_who_wait_catch_up_after_a_stall() -> None:
         arrived_s = clock.at_s
         clock.at_s += stall_s
         at_once = 0
-        while pacer._try(arrived_s) == 0.0:
+        while pacer.take(arrived_s) == 0.0:
             at_once += 1
         assert at_once == pytest.approx(caught_up, abs=1)
 

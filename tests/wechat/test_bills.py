@@ -41,6 +41,8 @@ class Canned:
             raise self.reply[0]
         return Download(*self.reply)
 
+    line = None
+
     def close(self) -> None:
         pass
 

@@ -58,6 +58,8 @@ class Recorder:
             raise answer
         return to_xml(answer)
 
+    line = None
+
     def close(self) -> None:
         self.closed = True
 

@@ -1,0 +1,387 @@
+"""The second transport: many requests at once on one thread, through libcurl (``campaign[fast]``).
+
+The same promises as `campaign.wechat.transport`, kept by other means. libcurl tells when a connection
+stands and before it writes (``PREREQFUNCTION``); what failed before that was not sent. It would repeat a
+request by itself when a kept connection dies under it: the second time that it is about to write under
+one request it is told to stop, and it gets no socket for that. Whether a kept connection still lives it
+looks only now and then, so we look, while the request can still go to a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from campaign.errors import GatewayError, NotSent
+from campaign.ports import Line
+from campaign.text import Text, text
+from campaign.wechat import transport
+from campaign.wechat.certificate import ClientCertificate
+from campaign.wechat.envelope import BODY_BYTES_MAX
+from campaign.wechat.transport import HEADERS, Download
+
+# libcurl would write session keys to where this says.
+os.environ.pop("SSLKEYLOGFILE", None)
+import pycurl
+
+#: With nothing to wait for (a name is being looked up) it looks again after so long.
+_LOOK_AGAIN_S: Final = 0.01
+#: One wait lasts no longer, so that a deadline or a free place is noticed.
+_WAIT_S_MAX: Final = 0.1
+
+_WRITE: Final[int] = pycurl.PREREQFUNC_OK
+_STOP: Final[int] = pycurl.PREREQFUNC_ABORT
+_SOCKET: Final[int] = pycurl.SOCKOPT_OK
+_NO_SOCKET: Final[int] = pycurl.SOCKOPT_ERROR
+_TLS_FAILED: Final = frozenset(
+    {
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_ENGINE_INITFAILED,
+        pycurl.E_SSL_ISSUER_ERROR,
+    }
+)
+_CLOSED: Final = frozenset(
+    {
+        pycurl.E_GOT_NOTHING,
+        pycurl.E_SEND_ERROR,
+        pycurl.E_RECV_ERROR,
+        pycurl.E_COULDNT_CONNECT,
+        pycurl.E_ABORTED_BY_CALLBACK,
+    }
+)
+
+
+class CurlTransport:
+    """HTTPS through libcurl. Nothing in the environment (proxies, CA bundles, key logs, .netrc) has a say.
+
+    `post` and `download` carry one request at a time; many at once go through `begin` and `landed`.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        certificate: ClientCertificate | None,
+        ca_bundle: Path | None,
+        connections: int,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+    ) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            urls, certificate, ca_bundle, connections: as for `RequestsTransport`.
+            connect_timeout_s: for finding the host, connecting and the TLS handshake, all together.
+            read_timeout_s: from the first byte of the request to the last byte of the answer.
+
+        Raises:
+            SetupError: ``ca_bundle`` or the certificate cannot be used.
+        """
+        self._urls = transport.plain_urls(urls)
+        self._read_timeout_s = read_timeout_s
+        self._options = _options(certificate, ca_bundle, connect_timeout_s)
+        self.size = connections
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, connections * len(self._urls))
+        self._idle: list[_Flight] = []
+        self._made = 0
+        self._flying: dict[pycurl.Curl, _Flight] = {}
+        self._landed: deque[_Flight] = deque()
+        self._sockets: dict[int, int] = {}
+        self._alone = threading.RLock()
+
+    @property
+    def line(self) -> Line:
+        """Itself."""
+        return self
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """See `campaign.wechat.transport.Transport`."""
+        return self.download(path, body, bytes_max=BODY_BYTES_MAX).body
+
+    def download(self, path: str, body: bytes, *, bytes_max: int) -> Download:
+        """See `campaign.wechat.transport.Transport`. Calls wait for each other."""
+        until_s = time.monotonic() + transport.POOL_WAIT_S
+        if not self._alone.acquire(timeout=transport.POOL_WAIT_S):
+            raise self._busy()
+        try:
+            while not self.room:
+                if time.monotonic() >= until_s:
+                    raise self._busy()
+                self._carry_on(until_s - time.monotonic())
+            flight = self._depart(path, body, tag=None, bytes_max=bytes_max)
+            while flight not in self._landed:
+                self._carry_on(_WAIT_S_MAX)
+            self._landed.remove(flight)
+            outcome, digest = flight.outcome, flight.digest
+            self._idle.append(flight)
+        finally:
+            self._alone.release()
+        if isinstance(outcome, GatewayError):
+            raise outcome
+        return Download(outcome, digest)
+
+    @property
+    def room(self) -> int:
+        """See `campaign.ports.Line`."""
+        return self.size - self._made + len(self._idle)
+
+    def begin(self, path: str, body: bytes, tag: object) -> None:
+        """See `campaign.ports.Line`."""
+        with self._alone:
+            self._depart(path, body, tag=tag, bytes_max=BODY_BYTES_MAX)
+
+    def landed(self, wait_s: float) -> list[tuple[object, bytes | GatewayError]]:
+        """See `campaign.ports.Line`."""
+        with self._alone:
+            self._carry_on(0 if self._landed else wait_s)
+            came = [(flight.tag, flight.outcome) for flight in self._landed]
+            self._idle += self._landed
+            self._landed.clear()
+        return came
+
+    def close(self) -> None:
+        """Give the connections back."""
+        with self._alone:
+            for easy in self._flying:
+                self._multi.remove_handle(easy)
+            self._flying.clear()
+            self._multi.close()
+
+    def _depart(self, path: str, body: bytes, *, tag: object, bytes_max: int) -> _Flight:
+        if self._idle:
+            flight = self._idle.pop()
+        else:
+            assert self._made < self.size, "the caller looked for room"
+            flight = _Flight(self._options, self._sockets)
+            self._made += 1
+        flight.prepare(path, body, tag=tag, bytes_max=bytes_max)
+        self._try_next_host(flight)
+        self._multi.perform()
+        return flight
+
+    def _try_next_host(self, flight: _Flight) -> None:
+        flight.aim_at(self._urls[len(flight.failures)])
+        self._fly(flight)
+
+    def _fly(self, flight: _Flight) -> None:
+        self._flying[flight.easy] = flight
+        self._multi.add_handle(flight.easy)
+
+    def _carry_on(self, wait_s: float) -> None:
+        """Write and read what can be; if nothing was over then, wait for more and do it once again."""
+        self._multi.perform()
+        self._collect()
+        if self._landed or wait_s <= 0:
+            return
+        self._wait(wait_s)
+        self._multi.perform()
+        self._collect()
+
+    def _wait(self, wait_s: float) -> None:
+        if not self._flying:
+            time.sleep(wait_s)
+            return
+        wait_s = min(wait_s, _WAIT_S_MAX, self._multi.timeout() / 1000 if self._multi.timeout() >= 0 else 1)
+        try:
+            ready = self._multi.select(wait_s)
+        except pycurl.error:  # a signal
+            return
+        if ready < 0:
+            time.sleep(min(wait_s, _LOOK_AGAIN_S))
+
+    def _collect(self) -> None:
+        more = 1
+        while more:
+            more, good, bad = self._multi.info_read()
+            for easy in good:
+                self._end(easy, None)
+            for easy, code, said in bad:
+                self._end(easy, _cause(easy, code, said))
+        now_s = time.monotonic()
+        late = [
+            f.easy for f in self._flying.values() if f.written and now_s >= f.written_s + self._read_timeout_s
+        ]
+        for easy in late:
+            self._end(easy, text("no reply in time"))
+
+    def _end(self, easy: pycurl.Curl, cause: Text | None) -> None:
+        """One attempt at one host is over; the next host gets the request only if it left for none."""
+        self._multi.remove_handle(easy)
+        flight = self._flying.pop(easy)
+        if flight.met_dead:
+            flight.start_anew()
+            self._fly(flight)
+            return
+        flight.judge(cause)
+        if isinstance(flight.outcome, NotSent):
+            flight.failures.append(flight.outcome)
+            if len(flight.failures) < len(self._urls):
+                self._try_next_host(flight)
+                return
+            flight.outcome = transport.nowhere_sent(flight.failures)
+        self._landed.append(flight)
+
+    def _busy(self) -> NotSent:
+        return transport.not_sent(urlsplit(self._urls[0]).netloc, text("all connections are busy"))
+
+
+class _Flight:
+    """One request under way, and its place, which the next one takes over."""
+
+    def __init__(self, options: Sequence[tuple[int, object]], sockets: dict[int, int]) -> None:
+        """``sockets``: of all connections, by their local port."""
+        self._sockets = sockets
+        self._opened: list[int] = []
+        self.easy = pycurl.Curl()
+        self.easy.setopt(pycurl.SOCKOPTFUNCTION, self._opens)
+        for option, value in options:
+            self.easy.setopt(option, value)
+        self.easy.setopt(pycurl.PREREQFUNCTION, self._about_to_write)
+        self.easy.setopt(pycurl.WRITEFUNCTION, self._read)
+        self.easy.setopt(pycurl.HEADERFUNCTION, self._head)
+        self._url = self._host = ""
+
+    def prepare(self, path: str, body: bytes, *, tag: object, bytes_max: int) -> None:
+        """A request that has left for no host yet."""
+        self.path, self.body, self.tag, self.bytes_max = path, body, tag, bytes_max
+        self.failures: list[NotSent] = []
+        self.outcome: bytes | GatewayError = b""
+        self.easy.setopt(pycurl.POSTFIELDS, body)
+
+    def aim_at(self, url: str) -> None:
+        """The host that gets it next, over a kept connection if there is one."""
+        self.written = self.met_dead = False
+        self.written_s = 0.0
+        self.digest = ""
+        self._parts: list[bytes] = []
+        self._bytes = 0
+        if self._url != url + self.path:
+            self._url, self._host = url + self.path, urlsplit(url).netloc
+            self.easy.setopt(pycurl.URL, self._url)
+        self.easy.setopt(pycurl.FRESH_CONNECT, False)
+
+    def start_anew(self) -> None:
+        """The kept connection was dead before anything was written: take a new one."""
+        self.met_dead = False
+        self.easy.setopt(pycurl.FRESH_CONNECT, True)
+
+    def judge(self, cause: Text | None) -> None:
+        """What came of it; ``cause`` says what went wrong, if anything did."""
+        answer = b"".join(self._parts)
+        if cause is not None and not self.written:
+            self.outcome = transport.not_sent(self._host, cause)
+            return
+        if cause is None or len(answer) > self.bytes_max:
+            status = self.easy.getinfo(pycurl.RESPONSE_CODE)
+            cause = transport.objection_to(status, answer, self.bytes_max)
+        self.outcome = answer if cause is None else transport.no_answer(self._host, cause)
+
+    def _opens(self, descriptor: int, _purpose: int) -> int:
+        """Called with every new socket, also with one for a repetition, which is refused."""
+        if self.written:
+            return _NO_SOCKET
+        self._opened.append(descriptor)
+        return _SOCKET
+
+    def _about_to_write(self, _their_ip: str, _our_ip: str, _their_port: int, our_port: int) -> int:
+        """Called when the connection stands, and once more where libcurl would repeat by itself."""
+        if self.written:
+            return _STOP
+        if self._opened:
+            self._sockets[our_port] = _bound_to(our_port, self._opened)
+            self._opened.clear()
+        elif _is_dead(self._sockets[our_port]):
+            self.met_dead = True
+            return _STOP
+        self.written = True
+        self.written_s = time.monotonic()
+        return _WRITE
+
+    def _read(self, part: bytes) -> int:
+        self._parts.append(part)
+        self._bytes += len(part)
+        return len(part) if self._bytes <= self.bytes_max else 0
+
+    def _head(self, line: bytes) -> None:
+        if line[:7].lower() == b"digest:":
+            self.digest = line[7:].strip().decode("latin-1")
+
+
+def _options(
+    certificate: ClientCertificate | None, ca_bundle: Path | None, connect_timeout_s: float
+) -> list[tuple[int, object]]:
+    """What every request has in common."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authorities = transport.trusted(ca_bundle, context)
+    options: list[tuple[int, object]] = [
+        (pycurl.HTTPHEADER, [*(f"{name}: {value}" for name, value in HEADERS.items()), "Accept:", "Expect:"]),
+        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+        (pycurl.HTTP09_ALLOWED, False),
+        (pycurl.HTTP_CONTENT_DECODING, False),
+        (pycurl.PROTOCOLS, pycurl.PROTO_HTTPS | pycurl.PROTO_HTTP),
+        (pycurl.FOLLOWLOCATION, False),
+        (pycurl.NOPROXY, "*"),
+        (pycurl.NETRC, pycurl.NETRC_IGNORED),
+        (pycurl.NOSIGNAL, True),
+        (pycurl.CONNECTTIMEOUT_MS, max(1, round(connect_timeout_s * 1000))),
+        (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),  # or newer
+        (pycurl.SSL_VERIFYPEER, True),
+        (pycurl.SSL_VERIFYHOST, 2),
+        (pycurl.CAINFO, authorities),
+        (pycurl.SSL_SESSIONID_CACHE, False),
+    ]
+    if certificate is not None:
+        chain, key = certificate.as_pem()
+        options += [(pycurl.SSLCERT_BLOB, chain), (pycurl.SSLKEY_BLOB, key)]
+    return options
+
+
+def _bound_to(port: int, descriptors: Sequence[int]) -> int:
+    """The socket with this local port; others were tried beside it and are closed."""
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            borrowed = socket.socket(fileno=descriptor)
+            try:
+                if borrowed.getsockname()[1] == port:
+                    return descriptor
+            finally:
+                borrowed.detach()
+    return -1
+
+
+def _is_dead(descriptor: int) -> bool:
+    """Whether a kept connection has something to read although nothing was asked: its end, or nonsense."""
+    look = select.poll()
+    look.register(descriptor, select.POLLIN)
+    return bool(look.poll(0))
+
+
+def _cause(easy: pycurl.Curl, code: int, said: str) -> Text:
+    """libcurl's reason in words for a person."""
+    if code == pycurl.E_PEER_FAILED_VERIFICATION:
+        return text("its certificate is not trusted ({cause})", cause=said)
+    if code in _TLS_FAILED:
+        return text("TLS failed ({cause})", cause=said)
+    if code == pycurl.E_COULDNT_RESOLVE_HOST:
+        return text("its name cannot be resolved")
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return text("no reply in time")
+    if code == pycurl.E_PARTIAL_FILE:
+        return text("the answer was cut off")
+    if code in _CLOSED:
+        error = easy.getinfo(pycurl.OS_ERRNO)
+        return text("{cause}", cause=os.strerror(error)) if error else text("the connection was closed")
+    return text("the answer is not HTTP")
