@@ -71,7 +71,7 @@ class Line(Protocol):
         """How many more can begin now."""
 
     def begin(self, path: str, body: bytes, tag: object) -> None:
-        """Let a request leave at this moment; there has to be room."""
+        """Let a request leave with the next `landed`; there has to be room."""
 
     def landed(self, wait_s: float) -> list[tuple[object, bytes | GatewayError]]:
         """Carry all of them on and wait for an answer; the answers that came, with their requests' tags.

@@ -171,15 +171,16 @@ class LineCrew(Generic[T]):
     def finished(self) -> list[T]:
         company, until_s = company_for(self._running), math.inf
         while self._running and len(self._results) < company:
-            next_s = self._send_off()
             now_s = self._clock.monotonic_s()
             if self._results:
                 until_s = min(until_s, now_s + LINGER_S)
                 if now_s >= until_s:
                     break
-            for tag, came in self._line.landed(max(0.0, min(next_s, until_s) - now_s)):
-                assert isinstance(tag, _Waiting)
-                self._arrived(tag, came)
+            next_s = self._send_off()
+            self._take_in(min(next_s, until_s) - now_s)
+        # The network has something to do while the results are booked.
+        self._send_off()
+        self._take_in(0.0)
         handed, self._results = self._results, []
         self._running -= len(handed)
         return handed
@@ -226,11 +227,13 @@ class LineCrew(Generic[T]):
     def _begin(self, waiting: _Waiting) -> None:
         self._line.begin(waiting.exchange.path, waiting.exchange.body, waiting)
 
-    def _arrived(self, waiting: _Waiting, came: bytes | GatewayError) -> None:
-        if isinstance(came, GatewayError):
-            self._go_on(waiting.job, error=came)
-        else:
-            self._go_on(waiting.job, waiting.exchange.read(came))
+    def _take_in(self, wait_s: float) -> None:
+        for waiting, came in self._line.landed(max(0.0, wait_s)):
+            assert isinstance(waiting, _Waiting)
+            if isinstance(came, GatewayError):
+                self._go_on(waiting.job, error=came)
+            else:
+                self._go_on(waiting.job, waiting.exchange.read(came))
 
 
 class _Waiting(NamedTuple):

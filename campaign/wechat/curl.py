@@ -169,7 +169,6 @@ class CurlTransport:
             self._made += 1
         flight.prepare(path, body, tag=tag, bytes_max=bytes_max)
         self._try_next_host(flight)
-        self._multi.perform()
         return flight
 
     def _try_next_host(self, flight: _Flight) -> None:

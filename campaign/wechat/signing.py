@@ -50,9 +50,9 @@ def sign_matches(parameters: Mapping[str, str], key: str) -> bool:
 def _message(parameters: Mapping[str, str], **secret: str) -> str:
     """What is hashed: the non-empty parameters in order, then the secret under its name."""
     # Names are ASCII, so Python's order of code points is the byte order that R7.1 asks for.
-    names = sorted(name for name, value in parameters.items() if value and name != "sign")
-    pairs = [(name, parameters[name]) for name in names] + list(secret.items())
-    return "&".join(f"{name}={value}" for name, value in pairs)
+    pairs = [f"{name}={value}" for name, value in sorted(parameters.items()) if value and name != "sign"]
+    pairs += [f"{name}={value}" for name, value in secret.items()]
+    return "&".join(pairs)
 
 
 def _md5(message: str) -> str:

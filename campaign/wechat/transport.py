@@ -15,7 +15,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -80,8 +79,10 @@ class Transport(Protocol):
 
 
 class RequestsTransport:
-    """HTTPS through one ``requests`` session that is shared by all threads.
+    """HTTPS through the connections of one ``requests`` session, which all threads share.
 
+    Requests are handed to the session's pools as they are: what `Session.send` adds to each (hooks, cookies,
+    redirects, proxies, another look at the environment) costs two fifths of its time and is not wanted here.
     Nothing in the environment (proxies, CA bundles, key logs, .netrc) has a say.
     """
 
@@ -108,17 +109,21 @@ class RequestsTransport:
         Raises:
             SetupError: ``ca_bundle`` or the certificate cannot be used.
         """
-        self._urls = plain_urls(urls)
-        self._timeout = (connect_timeout_s, read_timeout_s)
-        self._session = _Session()
+        self._timeout = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
+        self._session = requests.Session()
         self._session.trust_env = False
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(
-            _tls_context(certificate, ca_bundle), hosts=len(self._urls), connections=connections
-        )
+        places = plain_urls(urls)
+        adapter = _Adapter(_tls_context(certificate, ca_bundle), hosts=len(places), connections=connections)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, adapter)
-        self._blank = requests.Request("POST", self._urls[0], headers=HEADERS).prepare()
+        #: Host and connections, in order of preference.
+        self._pools: list[tuple[str, Any]] = [
+            (
+                urlsplit(url).netloc,
+                adapter.get_connection_with_tls_context(requests.Request("POST", url).prepare(), True),
+            )
+            for url in places
+        ]
 
     @property
     def line(self) -> None:
@@ -131,9 +136,9 @@ class RequestsTransport:
     def download(self, path: str, body: bytes, *, bytes_max: int) -> Download:
         """See `Transport`. The next host gets the request only if it left for none before."""
         failures: list[NotSent] = []
-        for url in self._urls:
+        for host, pool in self._pools:
             try:
-                return self._post_to(url, path, body, bytes_max)
+                return self._post_to(host, pool, path, body, bytes_max)
             except NotSent as error:
                 failures.append(error)
         raise nowhere_sent(failures)
@@ -142,30 +147,31 @@ class RequestsTransport:
         """Give the connections back."""
         self._session.close()
 
-    def _post_to(self, url: str, path: str, body: bytes, bytes_max: int) -> Download:
-        request = self._blank.copy()
-        request.url = url + path
-        request.body = body
-        request.headers["Content-Length"] = str(len(body))
-        host = urlsplit(url).netloc
+    def _post_to(self, host: str, pool: Any, path: str, body: bytes, bytes_max: int) -> Download:
         _request.written = False
         try:
-            response = self._session.send(
-                request, stream=True, allow_redirects=False, proxies={}, timeout=self._timeout
+            response = pool.urlopen(
+                "POST",
+                path,
+                body,
+                HEADERS,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=self._timeout,
+                preload_content=False,
+                decode_content=False,
             )
-            with response:
+            try:
                 answer = _read(response, bytes_max)
-        except (
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            http.client.HTTPException,
-            OSError,
-            ValueError,
-        ) as error:
+            finally:  # of an answer that was not read to its end nothing may reach the next request
+                response.close()
+                response.release_conn()
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             if not _request.written:
                 raise not_sent(host, _cause(error)) from error
             raise no_answer(host, _cause(error)) from error
-        if objection := objection_to(response.status_code, answer, bytes_max):
+        if objection := objection_to(response.status, answer, bytes_max):
             raise no_answer(host, objection)
         return Download(answer, response.headers.get("Digest", ""))
 
@@ -267,17 +273,11 @@ class _Adapter(HTTPAdapter):
         """The context verifies; requests would add the public authorities to it, on every connection."""
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
-        """None: requests would read the whole answer just to see where it might lead."""
-        return None
-
-
-def _read(response: requests.Response, bytes_max: int) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, bytes_max: int) -> bytes:
     """The body, or its first bytes if it is too long. Only at its end is a missing rest noticed."""
     body = b""
     while len(body) <= bytes_max:
-        part = response.raw.read(bytes_max + 1 - len(body), decode_content=False)
+        part = response.read(bytes_max + 1 - len(body), decode_content=False)
         if not part:
             break
         body += part
