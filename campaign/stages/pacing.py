@@ -2,7 +2,8 @@
 
 A grid spreads the requests evenly; beside it a log of the last requests makes sure that the limit holds
 in every sliding second whatever the grid, a sleeping thread or another process did. (A token bucket
-alone let 59 requests into one second at a limit of 30.) All processes of one merchant share both
+alone let 59 requests into one second at a limit of 30.) What holds in every second holds in every minute:
+sixty seconds laid end to end cover it. All processes of one merchant share both
 through a small file; a process that finds nothing trustworthy in it waits one whole second out.
 """
 
@@ -28,9 +29,9 @@ from campaign.text import text
 #: The log knows so many requests; no limit may be higher.
 LIMIT_MAX: Final = 32_768
 #: What a request may be delayed between our leave and the wire without breaking the limit there.
-GUARD_S: Final = 0.010
+GUARD_S: Final = 0.004
 #: The log's part of it. The rest lets a late thread catch up with the grid without waiting for the log.
-_LOG_GUARD_S: Final = 0.008
+_LOG_GUARD_S: Final = 0.003
 #: So much lateness of those who wait is caught up with. A pause is lost, and never becomes a burst.
 _CATCH_UP_S: Final = 0.1
 #: Who came so much after the grid's moment, from a sleep of its own or another thread, was in time.

@@ -17,13 +17,16 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1, help="decides the faults and the moments")
+    parser.add_argument("--transport", choices=("requests", "curl"), default="requests")
     options = parser.parse_args()
     began_s = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="campaign-acceptance-") as folder,
         served(Path(folder) / "gateway", seed=options.seed) as gateway,
     ):
-        made = trial(Path(folder) / "desk", gateway, rows=options.rows, tell=print)
+        made = trial(
+            Path(folder) / "desk", gateway, rows=options.rows, transport=options.transport, tell=print
+        )
         killed = made.rage(options.kills, seed=options.seed)
         made.calm()
         made.run_again()

@@ -165,10 +165,16 @@ class Trial:
 
 
 def trial(
-    folder: Path, gateway: Served, *, rows: int, sends_per_second: float = 100, **options: Any
+    folder: Path,
+    gateway: Served,
+    *,
+    rows: int,
+    sends_per_second: float = 100,
+    transport: str = "requests",
+    **options: Any,
 ) -> Trial:
     """A trial in a folder of its own, at a pace at which kills find the run at work."""
-    pace = {"sends_per_second": sends_per_second, "read_timeout_s": 0.5}
+    pace = {"sends_per_second": sends_per_second, "read_timeout_s": 0.5, "transport": transport}
     desk = Desk(folder, gateway, {"gateway": pace, "limits": {"in_doubt_yuan": "5000.00"}})
     made = Trial(desk, gateway, rows, **options)
     made.prepare()

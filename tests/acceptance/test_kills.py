@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.kills import FAULTS, trial
 from tests.acceptance.world import served
 
@@ -15,10 +17,11 @@ SENDS_ONLY = {
 }
 
 
-def test_killed_at_random_moments_everybody_is_paid_exactly_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["requests", "curl"])
+def test_killed_at_random_moments_everybody_is_paid_exactly_once(tmp_path: Path, transport: str) -> None:
     """Then the ledger is lost, and not one new order is made."""
     with served(tmp_path / "gateway") as gateway:
-        made = trial(tmp_path / "desk", gateway, rows=40, faults=SENDS_ONLY)
+        made = trial(tmp_path / "desk", gateway, rows=40, transport=transport, faults=SENDS_ONLY)
         assert made.rage(2, seed=2) > 0
         assert made.calm().code == 6
         made.run_again()

@@ -90,7 +90,7 @@ def test_no_sliding_second_ever_exceeds_the_limit(
 @pytest.mark.parametrize("limit", [1, 7, 20, 30, 200, 500, 3000])
 @pytest.mark.parametrize("late_s_max", [0.0, 0.0002, 0.0015])
 def test_nearly_all_of_the_limit_is_used(limit: int, late_s_max: float) -> None:
-    """At least 99 % while there is work, although every sleeper wakes late."""
+    """At least 99.5 % while there is work, although every sleeper wakes late."""
     clock = LateClock(late_s_max=late_s_max)
     pacer = SharedPacer(None, limit, clock)
     leave(pacer, clock)
@@ -98,7 +98,7 @@ def test_nearly_all_of_the_limit_is_used(limit: int, late_s_max: float) -> None:
     requests = 20 * limit
     for _ in range(requests):
         last_s = leave(pacer, clock)
-    assert requests / (last_s - began_s) >= 0.99 * limit
+    assert requests / (last_s - began_s) >= 0.995 * limit
 
 
 def test_requests_are_spread_evenly() -> None:
