@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from lxml import etree
+if TYPE_CHECKING:
+    from lxml import etree
 
 #: A send's answer has about 1 KB, the longest answer to a question (a group packet of 20) about 5 KB;
 #: what is hundreds of times longer is no answer.
@@ -82,6 +83,8 @@ def flat(fields: Fields) -> dict[str, str]:
 
 
 def _parse(body: bytes) -> etree._Element:
+    from lxml import etree  # `campaign status` reads the tables of codes, and no answer
+
     # A parser of its own for each call: one that threads share makes them wait for each other.
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
@@ -101,11 +104,12 @@ def _members(parent: etree._Element, tag: str) -> list[tuple[str, etree._Element
         raise Malformed("another shape than fields in one element")
     members = []
     for child in parent:
+        name: Any = child.tag
         tail = child.tail
-        # Comments, processing instructions and entities are subclasses.
-        if type(child) is not etree._Element or (tail and not tail.isspace()):
+        # Comments, processing instructions and entities have no name.
+        if not isinstance(name, str) or (tail and not tail.isspace()):
             raise Malformed("something between the fields")
-        members.append((child.tag, child))
+        members.append((name, child))
     return members
 
 

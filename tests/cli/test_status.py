@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from campaign.domain.mask import mask_openid
 from tests.acceptance.world import HereDesk, Served
 
@@ -14,6 +17,28 @@ def test_before_the_first_run(desk: HereDesk) -> None:
     result = desk.run("status", "--json")
     assert (result.code, result.json["campaigns"]) == (0, [])
     assert not desk.ledger_file.exists()
+
+
+#: What reading, sending and reporting need, and `status` does not; each costs a good part of a second.
+HEAVY = (
+    *("pandas", "numpy", "sqlite_utils", "openpyxl", "xlsxwriter", "python_calamine", "jinja2", "PIL"),
+    *("requests", "urllib3", "pycurl", "cryptography", "aiohttp", "lxml", "tenacity", "charset_normalizer"),
+    *("campaign.wechat.transport", "campaign.rehearsal", "campaign.sheet", "campaign.stages.plan"),
+)
+
+
+def test_nothing_is_imported_that_it_does_not_use(desk: HereDesk, people: Rows) -> None:
+    """In a process of its own, with a campaign to tell about."""
+    desk.sheet(people)
+    desk.run("run", "lantern.csv", "--yes")
+    code = (
+        "import sys; from campaign.cli import main; code = main(['status']); "
+        f"sys.exit(code or ' '.join(name for name in {HEAVY!r} if name in sys.modules) or 0)"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=desk.folder, env=desk.env)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "lantern" in result.stdout
 
 
 def test_one_campaign_or_all_of_them(desk: HereDesk, people: Rows) -> None:
