@@ -147,7 +147,7 @@ class Agenda(Campaigns):
                 (
                     State.PLANNED,
                     f"not_before_s = {GAP_OVER}",
-                    f"unlisted = 0 AND not_before_s > MAX(:now_s, {GAP_OVER})",
+                    f"unlisted = 0 AND not_before_s > :now_s AND not_before_s > {GAP_OVER}",
                 ),
             ):
                 rows = self._all(

@@ -99,3 +99,9 @@ def test_status_reads_no_entry_at_all(ledger: Ledger) -> None:
 def test_what_comes_next_is_read_in_its_order(ledger: Ledger, name: str) -> None:
     """An index has it: to sort a million rows for the next thirty would take longer than to send them."""
     assert not [plan for plan in plans_of(ledger, lambda: WORK[name](ledger)) if "TEMP B-TREE" in plan]
+
+
+def test_waking_looks_at_what_waits_only(ledger: Ledger) -> None:
+    """Every command wakes first; of a million planned rows only those that wait for a time matter."""
+    plans = plans_of(ledger, lambda: WORK["wake"](ledger))
+    assert any("entry_planned (campaign=? AND not_before_s>?)" in plan for plan in plans)
