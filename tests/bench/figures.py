@@ -124,9 +124,18 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
-def as_json(figures: Iterable[Figure]) -> str:
-    """All rows for programs, with the machine that they hold for."""
-    machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
+def as_json(figures: Iterable[Figure], *, load: float) -> str:
+    """All rows for programs, with the machine that they hold for.
+
+    Args:
+        load: how many programs were at work before the first measurement, as `os.getloadavg` says it.
+    """
+    machine = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "load_before": load,
+    }
     return json.dumps(
         {"machine": machine, "figures": [figure.as_json() for figure in figures]},
         ensure_ascii=False,

@@ -74,7 +74,7 @@ def main() -> int:
     from campaign.cli import main as campaign
     from campaign.stages import crew
 
-    crew.ThreadPoolExecutor = _InLine  # type: ignore[attr-defined]
+    vars(crew)["ThreadPoolExecutor"] = _InLine
     samples: Counter[str] = Counter()
 
     def look(_signal: int, frame: FrameType | None) -> None:

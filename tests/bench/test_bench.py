@@ -98,12 +98,14 @@ def test_the_table_has_every_row_with_its_target_and_says_each_note_once() -> No
 
 
 def test_json_has_the_numbers_and_the_verdicts() -> None:
-    said = json.loads(as_json([Figure("send", "a", "b", 2.0, HIGHER), unmeasured("curl", LOWER, "no")]))
+    figures = [Figure("send", "a", "b", 2.0, HIGHER), unmeasured("curl", LOWER, "no")]
+    said = json.loads(as_json(figures, load=0.5))
     assert [(f["value"], f["goal"], f["verdict"]) for f in said["figures"]] == [
         (2.0, 2.5, "least"),
         (None, 0.25, "missed"),
     ]
     assert said["machine"]["cores"]
+    assert said["machine"]["load_before"] == 0.5
 
 
 @pytest.mark.parametrize(
