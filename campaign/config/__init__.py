@@ -120,7 +120,7 @@ def _tables(source: str, file: Path) -> dict[str, Any]:
     """The file's tables; numbers with a point as Decimal, so that no amount passes through a float."""
     try:
         tables = tomllib.loads(source, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:  # a number of 5,000 digits, too
         place = re.search(r"at line (\d+), column (\d+)", str(error))
         line, column = place.groups() if place else (len(source.splitlines()), 1)
         raise SetupError(
