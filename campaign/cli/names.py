@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,12 @@ from campaign.cli.desk import registry_of
 from campaign.cli.session import Speaker
 from campaign.config import Settings
 from campaign.domain.billno import canonical_campaign_id
+from campaign.domain.plan import Draft
 from campaign.errors import Conflict, ForeignLedger, LedgerRefused, StorageError, UsageError
 from campaign.ledger import file
-from campaign.ledger.registry import Listed
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock
+from campaign.stages.plan import Lost
 from campaign.text import text
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def ledger_to_run(
             ledger.ask_everything_first(clock.now_s())  # before the registry forgets what it noticed
         if new_ledger:
             for lost in before.lost:
-                registry.forget(lost)
+                registry.give_up(lost)
         registry.remember(path, ledger.head(), ledger.campaigns())
         try:
             yield ledger
@@ -88,12 +90,37 @@ def ledger_to_run(
             registry.remember(path, ledger.head(), ledger.campaigns())
 
 
-def lost_lists(settings: Settings, ledger: Ledger) -> list[Listed]:
-    """What is still known of campaigns whose record is lost: with a ledger, or from this one."""
-    path, registry = settings.ledger_path(), registry_of(settings)
-    known = {campaign.name for campaign in ledger.campaigns()}
-    places = (path, *registry.standing(path).lost)
-    return [listed for place in places for listed in registry.lists(place) if listed.campaign not in known]
+def lost_lists(settings: Settings, ledgers: Iterable[Ledger]) -> list[Lost]:
+    """What is still known of campaigns whose record is lost: with a ledger, or from one of these.
+
+    A campaign of a ledger that may be an older copy of itself had rows, perhaps, that the copy lacks.
+
+    Args:
+        ledgers: the campaign's own ledger and the merchant's others.
+    """
+    registry = registry_of(settings)
+    before = registry.standing(settings.ledger_path())
+    gone = (listed for path in (*before.lost, *before.given_up) for listed in registry.lists(path))
+    lost = [(listed, False) for listed in gone]
+    for ledger in ledgers:
+        assert ledger.path is not None
+        here = {campaign.name: campaign.ask_first for campaign in ledger.campaigns()}
+        known = ((listed, listed.campaign in here) for listed in registry.lists(ledger.path))
+        lost += [(listed, there) for listed, there in known if not there or here[listed.campaign]]
+    return [Lost(listed, partial(registry.common_rows, listed), known=there) for listed, there in lost]
+
+
+def remember_plan(settings: Settings, ledger: Ledger) -> None:
+    """Remember the campaigns before anything is sent: a process that is killed later cannot."""
+    registry_of(settings).remember(settings.ledger_path(), ledger.head(), ledger.campaigns())
+
+
+def remember_rows(settings: Settings, drafted: Draft, now_s: float) -> None:
+    """Remember who is to get what, before it is planned, for the day on which the ledger is lost."""
+    if claims := drafted.claims:
+        registry_of(settings).remember_rows(
+            settings.ledger_path(), drafted.campaign, claims.payments(), now_s
+        )
 
 
 class OtherLedgers:

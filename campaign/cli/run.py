@@ -14,7 +14,15 @@ from campaign.cli.desk import interruptible, open_desk
 from campaign.cli.forecast import tell_forecast
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
 from campaign.cli.gateway import open_gateway
-from campaign.cli.names import OtherLedgers, campaign_name, ledger_to_run, lost_lists, other_ledgers
+from campaign.cli.names import (
+    OtherLedgers,
+    campaign_name,
+    ledger_to_run,
+    lost_lists,
+    other_ledgers,
+    remember_plan,
+    remember_rows,
+)
 from campaign.cli.progress import Progress
 from campaign.config import Settings
 from campaign.domain.billno import canonical_campaign_id
@@ -29,7 +37,7 @@ from campaign.ledger.store import Ledger
 from campaign.ports import Clock, SystemClock
 from campaign.sheet import Reading
 from campaign.stages.news import of_run
-from campaign.stages.plan import SheetFacts, draft, plan, refuse_lost_list, refuse_same_list
+from campaign.stages.plan import Lost, SheetFacts, draft, plan, refuse_lost_list, refuse_same_list
 from campaign.stages.send import send
 from campaign.stages.standing import Standing, standing
 from campaign.text import text
@@ -114,15 +122,8 @@ def run(
         def drafting() -> Draft:
             return draft(ledger, reading.orders, campaign=campaign, sheet=facts, sender=settings.sender())
 
-        may_repeat = _named(also_pays)
-        refuse_lost_list(
-            lost_lists(settings, ledger),
-            campaign=campaign,
-            sheet=facts,
-            also_pays=may_repeat,
-            now_s=clock.now_s(),
-        )
         drafted = drafting()
+        may_repeat = _named(also_pays)
         may_repeat |= _refuse_same_list(
             session,
             (ledger, *others.now()),
@@ -131,6 +132,7 @@ def run(
             facts,
             also_pays=may_repeat,
             may_ask=session.interactive,
+            lost=lost_lists(settings, (ledger, *others.now())),
         )
         if not _agreed(session, settings, ledger, reading, drafted, yes=yes):
             session.say(text("Nothing was sent and nothing was recorded."))
@@ -138,6 +140,7 @@ def run(
                 session.answer_json({"campaign": campaign, "declined": True})
             return 0
         title = settings.campaign.title
+        remember_rows(settings, drafted, clock.now_s())
         with ledger.atomic():
             # While the question was open, somebody may have planned a copy of this list.
             _refuse_same_list(
@@ -152,6 +155,7 @@ def run(
             if reopen:
                 ledger.reopen(campaign, clock.now_s())
             plan(ledger, drafted, sheet=facts, title=title, now_s=clock.now_s())
+        remember_plan(settings, ledger)
 
         def replan() -> bool:
             try:
@@ -162,7 +166,7 @@ def run(
             return bool(again.revised)
 
         interrupted = False
-        if worked := _is_unfinished(ledger, campaign):
+        if worked := is_unfinished(ledger, campaign):
             interrupted = _work(
                 session, settings, ledger, others, clock, campaign, yes=yes, wait_s=wait_s, replan=replan
             )
@@ -229,7 +233,7 @@ def _tell_people(session: Session, settings: Settings, state: Standing) -> None:
         session.say(failure, style="yellow")
 
 
-def _is_unfinished(ledger: Ledger, campaign: str) -> bool:
+def is_unfinished(ledger: Ledger, campaign: str) -> bool:
     """Whether anything could be sent, repeated or asked about; a finished campaign needs no gateway."""
     totals = ledger.totals(campaign)
     planned = totals.get(State.PLANNED, (0, 0))[0] - ledger.unlisted(campaign)[0]
@@ -287,6 +291,7 @@ def _refuse_same_list(
     *,
     also_pays: frozenset[str],
     may_ask: bool,
+    lost: Sequence[Lost] = (),
 ) -> frozenset[str]:
     """A copied list has other numbers, so only people and amounts show it; a few common rows are asked about.
 
@@ -296,7 +301,9 @@ def _refuse_same_list(
     Raises:
         SameListAgain: it is the same list, or nobody agreed to the common rows.
     """
-    common = refuse_same_list(ledgers, drafted, sheet=sheet, also_pays=also_pays, now_s=clock.now_s())
+    now_s = clock.now_s()
+    common = refuse_lost_list(lost, drafted, sheet=sheet, also_pays=also_pays, now_s=now_s)
+    common += refuse_same_list(ledgers, drafted, sheet=sheet, also_pays=also_pays, now_s=now_s)
     for found in common:
         told = text(
             "{rows} of these rows, {yuan} yuan, have the same openid and amount in the campaign {campaign}.",

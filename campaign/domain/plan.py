@@ -99,6 +99,9 @@ class Fate(IntEnum):
     PENDING = 1
     #: Its entry stands as it is.
     STANDS = 2
+    #: Its entry is to be sent anew: it was withdrawn or refused, or had another openid or amount. What other
+    #: campaigns have paid meanwhile was compared without it.
+    RENEWED = 3
 
 
 class Chosen(Orders):
@@ -165,7 +168,12 @@ class Draft:
     @property
     def pending(self) -> Orders:
         """Every row that is still to be sent: the new, the revised and the planned ones."""
-        return Chosen(self.orders, self.fates, (Fate.NEW, Fate.PENDING))
+        return Chosen(self.orders, self.fates, (Fate.NEW, Fate.PENDING, Fate.RENEWED))
+
+    @property
+    def claims(self) -> Orders:
+        """Rows that nobody has compared with the merchant's other campaigns yet."""
+        return Chosen(self.orders, self.fates, (Fate.NEW, Fate.RENEWED))
 
     def number(self, order: PacketOrder | Line) -> str:
         """The bill number of one of the orders."""
@@ -368,7 +376,10 @@ def _compare(draft: Draft, known: Known, order: PacketOrder) -> Fate:
         draft.revised.append((known, order))
     else:
         draft.unchanged += 1
-    return Fate.PENDING if pending else Fate.STANDS
+    if not pending:
+        return Fate.STANDS
+    compared = (known.re_openid, known.total_amount) == (order.re_openid, order.total_amount)
+    return Fate.PENDING if known.state is State.PLANNED and compared else Fate.RENEWED
 
 
 def _fits(known: Known, order: PacketOrder, sender: Sender) -> bool:

@@ -2,7 +2,8 @@
 
 A folder of its own for each merchant and gateway in the user's state directory: which ledgers there
 are, how far each had come and which sheets it knew, so that a second, a vanished or a restored one is
-noticed; and the file through which all processes share one pace. It holds no openid and no secret.
+noticed; who was to get what, as salted digests (`campaign.ledger.seen`); and the file through which all
+processes share one pace. No openid can be read from it, and no secret.
 Losing it loses only these warnings: the promise that nobody is paid twice rests on the bill numbers.
 """
 
@@ -22,6 +23,7 @@ from typing import Any, Final
 from campaign.domain.campaign import Campaign
 from campaign.errors import StorageError
 from campaign.ledger import file
+from campaign.ledger.seen import Pair, SeenRows
 from campaign.text import text
 
 #: Names the folder to use instead of the user's state directory.
@@ -40,6 +42,8 @@ class Standing:
     others: tuple[Path, ...]
     #: Other ledgers that are remembered and not there any more.
     lost: tuple[Path, ...]
+    #: Other ledgers that a person gave up for good: not asked for any more, but what they paid counts.
+    given_up: tuple[Path, ...] = ()
 
 
 def pace_file(*, merchant: str, gateway: str, kind: str) -> Path:
@@ -56,6 +60,10 @@ class Listed:
     key_column: str
     sheet_digest: str
     created_at_s: float
+    #: The ledger that has, or had it.
+    ledger: Path
+    #: A person gave that ledger up and began another one.
+    given_up: bool = False
 
 
 class Registry:
@@ -63,6 +71,7 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._seen = SeenRows(folder / "rows")
 
     @classmethod
     def of(cls, *, merchant: str, gateway: str, environ: Mapping[str, str]) -> Registry:
@@ -85,14 +94,17 @@ class Registry:
 
     def standing(self, ledger: Path) -> Standing:
         """Compare a ledger's path with what is remembered; writes nothing."""
-        path = ledger.resolve()
-        known = {Path(name) for name in self._read()}
+        path = self._path(ledger)
+        stored = self._read()
+        given_up = {Path(name) for name, found in stored.items() if found.get("given_up")}
+        known = {Path(name) for name in stored} - given_up
         others = sorted(known - {path})
         return Standing(
             known=path in known,
             vanished=path in known and not file.exists(path),
             others=tuple(other for other in others if file.exists(other)),
             lost=tuple(other for other in others if not file.exists(other)),
+            given_up=tuple(sorted(given_up - {path})),
         )
 
     def last_event(self, ledger: Path) -> tuple[int, str] | None:
@@ -100,34 +112,58 @@ class Registry:
 
         A ledger that does not have this event (`Ledger.has_event`) was restored from an older copy.
         """
-        found = self._read().get(str(ledger.resolve()))
-        return None if found is None else (found["seq"], found["digest"])
+        found = self._read().get(str(self._path(ledger)))
+        return None if found is None or found.get("given_up") else (found["seq"], found["digest"])
 
     def lists(self, ledger: Path) -> list[Listed]:
         """The sheets of all campaigns that this ledger has, or had before it was lost."""
-        found = self._read().get(str(ledger.resolve()), {})
+        path = self._path(ledger)
+        found = self._read().get(str(path), {})
         return [
-            Listed(campaign=name, key_column=keys, sheet_digest=digest, created_at_s=at_s)
+            Listed(
+                campaign=name,
+                key_column=keys,
+                sheet_digest=digest,
+                created_at_s=at_s,
+                ledger=path,
+                given_up=bool(found.get("given_up")),
+            )
             for name, (keys, digest, at_s) in found.get("campaigns", {}).items()
         ]
 
     def remember(self, ledger: Path, head: tuple[int, str], campaigns: Iterable[Campaign] = ()) -> None:
         """Remember the ledger, how far it has come (`Ledger.head`), and the sheets of its campaigns."""
         with self._locked():
-            ledgers = self._read()
-            before = ledgers.get(str(ledger.resolve()), {})
+            ledgers, path = self._read(), str(self._path(ledger))
+            before = ledgers.get(path, {})
             sheets = before.get("campaigns", {}) | {
                 c.name: [c.key_column, c.sheet_digest, c.created_at_s] for c in campaigns
             }
-            ledgers[str(ledger.resolve())] = {"seq": head[0], "digest": head[1], "campaigns": sheets}
-            self._write(ledgers)
+            now = {"seq": head[0], "digest": head[1], "campaigns": sheets}
+            if now != before:
+                self._write(ledgers | {path: now})
 
-    def forget(self, ledger: Path) -> None:
-        """Do not ask about this ledger any more: a person said that it is gone for good."""
+    def give_up(self, ledger: Path) -> None:
+        """Do not ask for this ledger any more: a person said that it is gone for good."""
         with self._locked():
             ledgers = self._read()
-            ledgers.pop(str(ledger.resolve()), None)
-            self._write(ledgers)
+            if found := ledgers.get(str(self._path(ledger))):
+                found["given_up"] = True
+                self._write(ledgers)
+
+    def remember_rows(self, ledger: Path, campaign: str, pairs: Iterable[Pair], now_s: float) -> None:
+        """Remember, before it is planned, who is to get what: (openid, fen) of each row."""
+        with self._locked(), self._usable():
+            self._seen.add(self._path(ledger), campaign, pairs, now_s)
+
+    def common_rows(self, listed: Listed, pairs: Iterable[Pair], *, since_s: float) -> list[Pair]:
+        """Those of the pairs that this campaign had, if any of its rows was planned since then."""
+        with self._usable():
+            return self._seen.common(listed.ledger, listed.campaign, pairs, since_s=since_s)
+
+    def _path(self, ledger: Path) -> Path:
+        """The ledger's one name, whatever way leads to the file."""
+        return ledger.resolve()
 
     def version(self) -> tuple[int, int]:
         """Changes whenever something is remembered or forgotten."""
@@ -163,20 +199,16 @@ class Registry:
     def _write(self, ledgers: dict[str, dict[str, Any]]) -> None:
         """Replace the file as a whole, so that a crash leaves the old or the new one."""
         temporary = self.folder / f"ledgers.{os.getpid()}.tmp"
-        try:
+        with self._usable():
             temporary.write_text(json.dumps(ledgers, ensure_ascii=False, indent=1), encoding="utf-8")
             temporary.chmod(0o600)
             temporary.replace(self.folder / "ledgers.json")
-        except OSError as error:
-            raise _unusable(self.folder, error) from error
 
     @contextmanager
     def _locked(self, name: str = "lock") -> Iterator[None]:
         """Two processes do not forget each other's ledgers. The lock dies with its process."""
-        try:
+        with self._usable():
             descriptor = os.open(self._made() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _unusable(self.folder, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -184,11 +216,17 @@ class Registry:
             os.close(descriptor)
 
     def _made(self) -> Path:
-        try:
+        with self._usable():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.folder
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Say the folder's errors in a person's words."""
+        try:
+            yield
         except OSError as error:
             raise _unusable(self.folder, error) from error
-        return self.folder
 
 
 def _is_head(value: object) -> bool:

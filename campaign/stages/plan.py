@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from campaign.domain.campaign import Campaign
 from campaign.domain.days import beijing_day
@@ -18,12 +18,19 @@ from campaign.domain.plan import Clash, Conflicting, Draft, draft_plan
 from campaign.domain.state import State
 from campaign.errors import Conflict, KeyChanged, PlanConflict, SameListAgain
 from campaign.ledger.registry import Listed
+from campaign.ledger.seen import Pair
 from campaign.ledger.store import Ledger
 from campaign.text import Text, text
 
 _OPENID_LIKE: Final = re.compile(r"o[0-9A-Za-z_-]{20,}")
 #: So many conflicts are told one by one; the rest is counted.
 _TOLD: Final = 10
+
+
+class CommonRows(Protocol):
+    """`Registry.common_rows` for one campaign."""
+
+    def __call__(self, pairs: Iterable[Pair], *, since_s: float) -> list[Pair]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,16 +121,16 @@ def refuse_same_list(
         SameListAgain: this list, or most of it, is paid by another campaign; or the sheet is another
             list than the one its own campaign has recorded.
     """
-    new = drafted.new
+    claims = drafted.claims
     found: list[Overlap] = []
     own = ledgers[0]
     _refuse_another_list(own, drafted, sheet)
     for ledger in ledgers:
         for other in ledger.campaigns():
             same_name = other.name == drafted.campaign
-            if not new or other.name in also_pays or (same_name and ledger is own):
+            if not claims or other.name in also_pays or (same_name and ledger is own):
                 continue
-            numbers = set(map(drafted.number, new.lines())) if same_name else frozenset[str]()
+            numbers = set(map(drafted.number, claims.lines())) if same_name else frozenset[str]()
             paid = ledger.paid_pairs(other.name, since_s=now_s - COMPARED_S)
             # One name in two ledgers: the same numbers cannot pay twice, but other keys give others.
             pairs = (
@@ -131,7 +138,7 @@ def refuse_same_list(
                 for number, openid, fen in paid
                 if not (same_name and (number in numbers or own.known_as(number)))
             )
-            common = overlap(new, other.name, pairs, same_file=other.sheet_digest == sheet.digest)
+            common = overlap(claims, other.name, pairs, same_file=other.sheet_digest == sheet.digest)
             if common.is_same_list:
                 raise _same_list(common)
             if common.rows:
@@ -139,35 +146,54 @@ def refuse_same_list(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A campaign whose record is lost, with its ledger or from it."""
+
+    listed: Listed
+    #: Of these (openid, fen), those that it had; in `Registry.common_rows`' words.
+    common_rows: CommonRows
+    #: The ledger has it, in an older state.
+    known: bool = False
+
+
 def refuse_lost_list(
-    lost: Iterable[Listed],
+    lost: Iterable[Lost],
+    drafted: Draft,
     *,
-    campaign: str,
     sheet: SheetFacts,
     also_pays: Collection[str],
     now_s: float,
-) -> None:
-    """Compare a sheet with what is remembered of campaigns whose ledger is lost.
+) -> list[Overlap]:
+    """Compare what would be planned with what is remembered of campaigns whose record is lost.
 
     Their bill numbers hold only under the same name and with the same keys; under others WeChat Pay
     knows none of them, and asking it first would help nobody.
 
+    Returns:
+        overlaps too small to refuse, which a person has to agree to.
+
     Raises:
         KeyChanged: this campaign's rows were told apart by another column.
-        SameListAgain: another campaign had this very file.
+        SameListAgain: another campaign had this very file, or most of these people and amounts.
     """
-    for listed in lost:
-        if listed.campaign == campaign:
-            if listed.key_column != sheet.key_column:
-                changed = Conflicting(
-                    clash=Clash.KEY_COLUMN, field="id", was=listed.key_column, now=sheet.key_column
-                )
-                raise _conflict(campaign, [changed])
-        elif (
-            listed.sheet_digest == sheet.digest
-            and listed.campaign not in also_pays
-            and now_s - listed.created_at_s < COMPARED_S
-        ):
+    found: list[Overlap] = []
+    # What is planned already, too: the lost campaign may have paid it since it was compared.
+    orders = drafted.pending
+    for each in lost:
+        listed = each.listed
+        if listed.campaign == drafted.campaign and listed.key_column == sheet.key_column:
+            continue
+        if listed.campaign == drafted.campaign and not listed.given_up:
+            changed = Conflicting(
+                clash=Clash.KEY_COLUMN, field="id", was=listed.key_column, now=sheet.key_column
+            )
+            raise _conflict(drafted.campaign, [changed])
+        if listed.campaign in also_pays:
+            continue
+        recent = now_s - listed.created_at_s < COMPARED_S
+        same_file = listed.sheet_digest == sheet.digest
+        if recent and same_file and not each.known:
             raise SameListAgain(
                 text(
                     "This very file was run as the campaign {campaign}, whose ledger is lost. Nothing was "
@@ -180,6 +206,13 @@ def refuse_lost_list(
                     campaign=listed.campaign,
                 ),
             )
+        had = each.common_rows(orders.payments(), since_s=now_s - COMPARED_S)
+        common = overlap(orders, listed.campaign, had, same_file=False)
+        if common.is_same_list:
+            raise _same_list(common)
+        if common.rows:
+            found.append(common)
+    return found
 
 
 def _same_list(common: Overlap) -> SameListAgain:
@@ -327,8 +360,8 @@ _ADVICE = {
         "of their own in a campaign with an id column."
     ),
     Clash.REORDERED: text(
-        "Put that person's rows back as they were, new ones below them; or use an id column to tell rows "
-        "apart."
+        "Put that person's rows back as they were, the refused ones included, with new ones below them: "
+        "a row that is taken away moves those after it. A refused row can be corrected where it stands."
     ),
     Clash.NOT_DEAD: text("Run `campaign reissue` again; it asks WeChat Pay about every number first."),
 }

@@ -41,6 +41,8 @@ _LEASE_S: Final = 300.0
 _UNREACHABLE_AFTER: Final = 5
 #: A question that brings nothing is put again after so long; then it counts as failed.
 _QUESTION_PAUSES_S: Final = (1.0, 2.0)
+#: What is due and can change nothing now (`Shift._unmoved`) is looked at again after so long.
+_LOOK_AGAIN_S: Final = 5.0
 #: After these the gateway would not answer questions either.
 _NO_QUESTIONS: Final = frozenset({HaltReason.SETTINGS, HaltReason.UNREACHABLE})
 
@@ -385,6 +387,8 @@ class Shift:
         due_s = desk.ledger.next_due_s(self.campaign, planned=self.first_sends, polls=False)
         if self.first_sends and now_s < self._quiet_until_s:
             due_s = self._quiet_until_s
+        if due_s is not None and due_s <= now_s and self._unmoved:
+            due_s = now_s + _LOOK_AGAIN_S
         if due_s is None and self._held_by_doubt:
             self._stop(Halt(reason=HaltReason.IN_DOUBT_LIMIT))
         return due_s

@@ -471,6 +471,46 @@ def test_a_lost_ledgers_list_is_not_paid_again_under_another_name_or_by_other_ke
     assert requests() == 0
 
 
+@pytest.mark.parametrize("options", [[], ["--new-ledger"]])
+def test_a_lost_ledgers_list_that_was_copied_and_edited_is_not_paid_again(
+    desk: HereDesk, people: Rows, requests: Callable[[], int], options: list[str]
+) -> None:
+    """Another file, other numbers, and nobody is left who remembers but the registry's digests."""
+    desk.sheet(people)
+    desk.run("run", "lantern.csv", "--yes")
+    assert requests() == 6
+    desk.lose_ledger()
+    desk.sheet([[people[0][0], "1.77"], *people[1:]], name="copy.csv")
+    for _ in range(2):
+        refused = desk.run("run", "copy.csv", "--yes", "--json", *options)
+        assert (refused.code, refused.json["error"]["kind"]) == (7, "SameListAgain"), refused
+        assert "5 of the 6 rows" in refused.json["error"]["message"]
+    assert requests() == 0
+    agreed = desk.run("run", "copy.csv", "--yes", "--also-pays", "lantern", *options)
+    assert agreed.code == 0, agreed
+    assert requests() == 6
+
+
+def test_what_a_killed_run_had_planned_is_known_when_its_ledger_is_lost(
+    desk: HereDesk, people: Rows, gateway: Served, requests: Callable[[], int]
+) -> None:
+    """Killed before its first answer came: it could not remember anything at its end."""
+    gateway.set_faults({"answer_lost": {"endpoint": "sendredpack"}})
+    desk.sheet(people)
+    run = desk.start("run", "lantern.csv", "--yes")
+    requests()
+    wait_for(lambda: requests() > 0)
+    run.kill()
+    run.communicate()
+    gateway.set_faults({})
+    desk.lose_ledger()
+    before = gateway.sends()
+    desk.sheet([[people[0][0], "1.77"], *people[1:]], name="copy.csv")
+    refused = desk.run("run", "copy.csv", "--yes", "--json")
+    assert (refused.code, refused.json["error"]["kind"]) == (7, "SameListAgain"), refused
+    assert gateway.sends() == before
+
+
 def test_an_older_copy_of_a_ledger_is_noticed_in_another_place(
     desk: HereDesk, make_desk: Callable[..., HereDesk], people: Rows, requests: Callable[[], int]
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from campaign.domain.campaign import Campaign
+from campaign.domain.days import DAY_S
 from campaign.errors import StorageError
 from campaign.ledger.registry import STATE_DIR_VARIABLE, Listed, Registry, Standing, pace_file
 from tests.ledger.build import NOON_S, WIDE, entry, open_ledger
@@ -59,8 +60,43 @@ def test_a_vanished_ledger_is_noticed(registry: Registry, tmp_path: Path) -> Non
     )
     first.touch()
     assert registry.standing(first).vanished
-    registry.forget(first)
+    registry.give_up(first)
     assert not registry.standing(first).known
+
+
+def test_what_a_ledger_paid_is_remembered_although_a_person_gave_it_up(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """It is asked for no more, but its lists and rows still count; a new ledger in its place is a ledger."""
+    first = ledger_at(tmp_path / "a.db")
+    registry.remember(first, HEAD, [Campaign(name="lantern", key_column="id", created_at_s=1.5)])
+    registry.remember_rows(first, "lantern", [("oA", 100)], DAY_S)
+    first.unlink()
+    registry.give_up(first)
+    assert registry.standing(tmp_path / "b.db") == Standing(
+        known=False, vanished=False, others=(), lost=(), given_up=(first,)
+    )
+    assert registry.last_event(first) is None
+    [listed] = registry.lists(first)
+    assert listed.given_up
+    assert registry.common_rows(listed, [("oA", 100), ("oB", 100)], since_s=0) == [("oA", 100)]
+    registry.remember(ledger_at(first), (1, "aa"))
+    assert registry.standing(first) == Standing(known=True, vanished=False, others=(), lost=())
+    assert [listed.given_up for listed in registry.lists(first)] == [False]
+
+
+def test_giving_up_what_was_never_there_changes_nothing(registry: Registry, tmp_path: Path) -> None:
+    registry.give_up(tmp_path / "a.db")
+    assert registry.standing(tmp_path / "b.db").given_up == ()
+
+
+def test_what_is_remembered_already_is_not_written_again(registry: Registry, tmp_path: Path) -> None:
+    first = ledger_at(tmp_path / "a.db")
+    registry.remember(first, HEAD)
+    file = registry.folder / "ledgers.json"
+    before = file.stat()
+    registry.remember(first, HEAD)
+    assert file.stat() == before
 
 
 def test_how_far_a_ledger_had_come_is_remembered(registry: Registry, tmp_path: Path) -> None:
@@ -80,7 +116,7 @@ def test_the_sheets_of_a_lost_ledger_are_remembered(registry: Registry, tmp_path
     first.unlink()
     registry.remember(first, (1, "bb"))
     assert registry.lists(first) == [
-        Listed(campaign="lantern", key_column="id", sheet_digest="ff", created_at_s=1.5)
+        Listed(campaign="lantern", key_column="id", sheet_digest="ff", created_at_s=1.5, ledger=first)
     ]
     assert registry.lists(tmp_path / "b.db") == []
 
@@ -214,5 +250,5 @@ def test_what_is_remembered_has_a_version(registry: Registry, tmp_path: Path) ->
     remembered = registry.version()
     assert remembered != before
     assert registry.version() == remembered
-    registry.forget(tmp_path / "a.db")
+    registry.give_up(tmp_path / "a.db")
     assert registry.version() != remembered

@@ -17,6 +17,7 @@ DOMAIN = (
 PLAN = ("tests/stages/test_plan.py", "tests/domain/test_plan.py")
 LEDGER = ("tests/ledger/test_sends.py", "tests/ledger/test_questions.py", "tests/ledger", *STAGES)
 WECHAT = ("tests/wechat/test_answers.py", *STAGES)
+LEDGERS = ("tests/stages/test_ledgers.py", "tests/stages/test_plan.py")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ STAGE_PLAN = "campaign/stages/plan.py"
 ANSWERS = "campaign/wechat/answers.py"
 TRANSPORT = "campaign/wechat/transport.py"
 CLIENT = "campaign/wechat/client.py"
+NAMES = "campaign/cli/names.py"
+REGISTRY = "campaign/ledger/registry.py"
+SEEN = "campaign/ledger/seen.py"
 
 MUTANTS = (
     # Decisions
@@ -405,6 +409,98 @@ MUTANTS = (
         "first_sends=True",
         "a reconcile sends for the first time",
         STAGES,
+    ),
+    # Several ledgers, and lost ones
+    Mutant(
+        NAMES,
+        "    if not exists and before.others and not new_ledger:",
+        "    if False:",
+        "a second ledger is begun without a word",
+        LEDGERS,
+    ),
+    Mutant(
+        NAMES,
+        "    behind = before.vanished or (not exists and bool(before.lost) and not new_ledger)",
+        "    behind = False",
+        "a vanished ledger is passed over",
+        ("tests/stages/test_send.py", *LEDGERS),
+    ),
+    Mutant(
+        NAMES,
+        "if exists and not behind and not all(ledger.has_event(*head) for head in heads):",
+        "if False:",
+        "an older copy of a ledger is believed",
+        ("tests/stages/test_send.py", *LEDGERS),
+    ),
+    Mutant(
+        NAMES,
+        "    if claims := drafted.claims:\n",
+        "    if not (claims := drafted.claims):\n",
+        "who is to get what is not remembered outside the ledger",
+        LEDGERS,
+    ),
+    Mutant(
+        NAMES,
+        "        lost += [(listed, there) for listed, there in known if not there or here[listed.campaign]]\n",
+        "        lost += [(listed, there) for listed, there in known if not there]\n",
+        "what an older copy of a ledger lacks is not compared",
+        LEDGERS,
+    ),
+    Mutant(
+        NAMES,
+        "(*before.lost, *before.given_up)",
+        "before.lost",
+        "what a ledger that was given up had paid may be paid again",
+        LEDGERS,
+    ),
+    Mutant(
+        REGISTRY,
+        '                found["given_up"] = True\n',
+        '                found["given_up"] = not ledgers.pop(str(self._path(ledger)))\n',
+        "giving a ledger up forgets what it paid",
+        ("tests/ledger/test_registry.py", *LEDGERS),
+    ),
+    Mutant(
+        SEEN,
+        "            counted[mine] = left - 1\n",
+        "",
+        "a row that a lost campaign had once counts as often as the sheet has it",
+        ("tests/ledger/test_seen.py",),
+    ),
+    Mutant(
+        SEEN,
+        "            if file.stat().st_mtime < since_s:",
+        "            if file.stat().st_mtime > since_s:",
+        "lost rows of the last month are not compared",
+        ("tests/ledger/test_seen.py",),
+    ),
+    Mutant(
+        STAGE_PLAN,
+        "    claims = drafted.claims\n",
+        "    claims = drafted.new\n",
+        "a reopened or corrected row is not compared with other campaigns",
+        LEDGERS,
+    ),
+    Mutant(
+        STAGE_PLAN,
+        "    orders = drafted.pending\n",
+        "    orders = drafted.claims\n",
+        "a row planned in an old backup is not compared with lost campaigns",
+        LEDGERS,
+    ),
+    Mutant(
+        DRAFT,
+        "    return Fate.PENDING if known.state is State.PLANNED and compared else Fate.RENEWED",
+        "    return Fate.PENDING if compared else Fate.RENEWED",
+        "a withdrawn row is not compared with other campaigns when it is taken up again",
+        LEDGERS,
+    ),
+    Mutant(
+        SHIFT,
+        "                others=others,\n",
+        "",
+        "the other ledgers' packets do not count against the day",
+        LEDGERS,
     ),
     # WeChat Pay's words
     Mutant(

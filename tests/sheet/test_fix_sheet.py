@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,7 +105,7 @@ class Office:
         if what != "nothing":
             self.machine.disk.lose()
         if what == "everything":
-            shutil.rmtree(self.machine.path.parent / "state", ignore_errors=True)
+            self.machine.forget()
 
     def paid(self) -> Counter[str]:
         """Packets paid, by openid."""

@@ -1,20 +1,25 @@
 """One operator's machine with its ledger and its commands, in front of a stand-in for WeChat Pay.
 
-The stages and the ledger are the real ones. What `campaign.cli` does around them (lock, plan, send) is
-done here in the same order, without a terminal.
+The stages, the ledgers and what the commands do to find them are the real ones. What `campaign.cli.run`
+does around them (lock, compare, plan, send) is done here in the same order, without a terminal.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
 
+from campaign.cli import names
+from campaign.cli.run import is_unfinished
 from campaign.domain.billno import repeat_key
 from campaign.domain.breaker import BreakerPolicy
 from campaign.domain.decision import Policy
@@ -22,25 +27,37 @@ from campaign.domain.entry import Entry
 from campaign.domain.forecast import budget_problems, forecast
 from campaign.domain.limits import Limits
 from campaign.domain.order import PacketDefaults, PacketOrder, Source
+from campaign.domain.overlap import Overlap
 from campaign.domain.packet import Sender
 from campaign.domain.plan import ORDINAL_KEYS, Draft
 from campaign.domain.state import COMMITTED, State
 from campaign.errors import CampaignHeld, Conflict, SameListAgain, SheetRejected
 from campaign.ledger.registry import Registry
+from campaign.ledger.seen import Pair
 from campaign.ledger.store import Ledger
 from campaign.rehearsal.books import Books, Order
 from campaign.rehearsal.faults import Faults
 from campaign.rehearsal.memory import MemoryTransport
 from campaign.rehearsal.rules import RehearsalMerchant, Rules
 from campaign.stages.pacing import SharedPacer
-from campaign.stages.plan import SheetFacts, draft, plan, refuse_same_list
+from campaign.stages.plan import Lost, SheetFacts, draft, plan, refuse_lost_list, refuse_same_list
 from campaign.stages.reconcile import reconcile
+from campaign.stages.reissue import Reissue, candidates, reissue
 from campaign.stages.send import send
 from campaign.stages.shift import Asked, Desk, Sent, Shift
 from campaign.stages.standing import Standing, standing
-from campaign.text import text
+from campaign.text import Text, text
 from campaign.wechat.client import RedpackClient
-from tests.simulation.parts import Disk, InlineCrew, TrueClock, VirtualClock, VirtualPacer, Wire
+from tests.simulation.parts import (
+    Crash,
+    Disk,
+    InlineCrew,
+    TrueClock,
+    VirtualClock,
+    VirtualPacer,
+    Wire,
+    mounted,
+)
 
 MCH_ID = "1900000109"
 WXAPPID = "wx0123456789abcdef"
@@ -107,6 +124,54 @@ def orders(*rows: str, keys: str = "re_openid") -> list[PacketOrder]:
     return made
 
 
+class Memory(Registry):
+    """The real registry, its files in memory: what a process does to it is a step at which it may die."""
+
+    def __init__(self, folder: Path, at: Callable[[str], None]) -> None:
+        super().__init__(folder)
+        self._at = at
+        self._stored: dict[str, dict[str, Any]] = {}
+        self._version = 0
+
+    def remember_rows(self, ledger: Path, campaign: str, pairs: Iterable[Pair], now_s: float) -> None:
+        self._at("before the registry")
+        super().remember_rows(ledger, campaign, pairs, now_s)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        return {path: dict(known) for path, known in self._stored.items()}
+
+    def _write(self, ledgers: dict[str, dict[str, Any]]) -> None:
+        self._at("before the registry")
+        self._stored = ledgers
+        self._version += 1
+        self._at("after the registry")
+
+    def version(self) -> tuple[int, int]:
+        return self._version, 0
+
+    @contextmanager
+    def _locked(self, name: str = "lock") -> Iterator[None]:
+        self._made()
+        yield
+
+    def _path(self, ledger: Path) -> Path:
+        return ledger  # no links here
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings, as far as `campaign.cli.names` asks for them."""
+
+    ledger: Path
+    merchant = SimpleNamespace(mch_id=MCH_ID)
+
+    def ledger_path(self) -> Path:
+        return self.ledger
+
+    def ledger_gateway(self) -> str:
+        return GATEWAY
+
+
 @dataclass
 class Machine:
     """Everything that one operator has, and the stand-in. Closes with `close`."""
@@ -131,13 +196,15 @@ class Machine:
     )
     gateway_seed: int = 0
     #: What the operator was told, newest last.
+    told: list[Text] = field(default_factory=list)
     said_behind: int = 0
     stop_asked: bool = False
+    #: Which of the two ledgers the settings name.
+    place: int = 0
 
     def __post_init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="campaign-", dir=_memory_folder()))
-        self.path = self._folder / "ledger.db"
-        self.disk = Disk(self.path, self.rng, self._at)
+        self.disks = [Disk(self._folder / name, self.rng, self._at) for name in ("ledger.db", "second.db")]
         self.books = Books(balance_fen=self.balance_fen, now_s=self.clock.true_s())
         self.rules = Rules(self.books, self.merchant, clock=TrueClock(self.clock), seed=self.gateway_seed)
         self.wire = Wire(
@@ -149,18 +216,47 @@ class Machine:
             stored=lambda number: self.books.order(number) is not None,
             before_send=self._recorded,
         )
-        self.registry = Registry(self._folder / "state")
-        self._held: set[str] = set()
+        self.forget()
+        self._held: set[tuple[Path, str]] = set()
         self._processes = 0
+        #: The processes at work, newest last; True for one that has died.
+        self._alive: list[bool] = []
         self._open: Ledger | None = None
         self.path.write_bytes(_empty_ledger())
 
+    @property
+    def disk(self) -> Disk:
+        """Where the ledger is that the settings name."""
+        return self.disks[self.place]
+
+    @property
+    def path(self) -> Path:
+        return self.disk.path
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.path)
+
+    def forget(self) -> None:
+        """Another machine, or another user of this one: nothing is remembered beside the ledgers."""
+        shutil.rmtree(self._folder / "state", ignore_errors=True)
+        self.registry = Memory(self._folder / "state", self._at)
+
     def _at(self, step: str) -> None:
-        """`point` as it is now; tests replace it."""
-        self.point(step)
+        """`point` as it is now; tests replace it. A process that has died does nothing more."""
+        try:
+            if self._alive and not self._alive[-1]:
+                raise Crash(step)
+            self.point(step)
+        except Crash:
+            if self._alive:
+                self._alive[-1] = False
+            raise
 
     def close(self) -> None:
         self.books.close()
+        for disk in self.disks:
+            disk.unmount()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Machine:
@@ -204,14 +300,33 @@ class Machine:
     def ledger(self) -> Iterator[Ledger]:
         """The ledger as a process opens it."""
         with (
-            self.disk.mounted(),
+            self._process(),
             Ledger.open(self.path, merchant=MCH_ID, gateway=GATEWAY, clock=self.clock) as ledger,
+            self._at_work(ledger),
         ):
-            outer, self._open = self._open, ledger
-            try:
-                yield ledger
-            finally:
-                self._open = outer
+            yield ledger
+
+    @contextmanager
+    def _process(self) -> Iterator[None]:
+        """A process of its own on this machine."""
+        self._alive.append(True)
+        try:
+            with mounted(self.disks), patch.object(names, "registry_of", lambda _: self.registry):
+                yield
+        finally:
+            self._alive.pop()
+
+    @contextmanager
+    def _at_work(self, ledger: Ledger) -> Iterator[None]:
+        outer, self._open = self._open, ledger
+        try:
+            yield
+        finally:
+            self._open = outer
+
+    def say(self, sentence: Text, *, style: str = "") -> None:
+        """What a command tells its operator."""
+        self.told.append(sentence)
 
     def run(
         self,
@@ -223,85 +338,128 @@ class Machine:
         reopen: bool = False,
         wait_s: float = 300.0,
         also_pays: Sequence[str] = (),
+        new_ledger: bool = False,
+        file: str = "",
+        digest: str = "",
     ) -> Standing:
-        """``campaign run SHEET --yes``, as `campaign.cli.run` goes about it."""
-        name = name or self.campaign
-        with self._lock(name), self._ledger_to_run() as ledger:
+        """``campaign run SHEET --yes``, as `campaign.cli.run` goes about it.
+
+        Args:
+            file: the sheet's name, where it is not the campaign's.
+            digest: the sheet's bytes, as their digest.
+        """
+        name, clock, settings = name or self.campaign, self.clock, self.settings
+        file = file or f"{name}.xlsx"
+        with (
+            self._process(),
+            self._lock(name),
+            names.ledger_to_run(settings, self, clock, new_ledger=new_ledger) as ledger,  # type: ignore[arg-type]
+            names.other_ledgers(settings, clock) as others,  # type: ignore[arg-type]
+            self._at_work(ledger),
+        ):
             known = ledger.campaign(name)
             if known is not None and known.cancelled_at_s is not None and not reopen:
                 raise Conflict(text("cancelled"))
-            facts = SheetFacts(file=f"{name}.xlsx", digest=name, key_column=keys, partial=partial)
-            drafted = self.draft(ledger, sheet, facts, name=name, also_pays=also_pays)
-            now_s = self.clock.now_s()
-            totals = ledger.totals(name)
-            counted = sum(totals[state][1] for state in (*COMMITTED, State.REFUNDED))
-            costs = forecast(
-                drafted.pending, self.limits, sends_per_second=self.sends_per_second, counted_fen=counted
-            )
-            source = Source(file=f"{name}.xlsx", sheet="lantern", row=0)
-            if problems := budget_problems(costs, self.limits, source):
-                raise SheetRejected(problems[0].problem)
-            if reopen:
-                ledger.reopen(name, now_s)
-            plan(ledger, drafted, sheet=facts, title="", now_s=now_s)
+            facts = SheetFacts(file=file, digest=digest or name, key_column=keys, partial=partial)
+
+            def drafting() -> Draft:
+                return draft(ledger, sheet, campaign=name, sheet=facts, sender=self.sender)
+
+            drafted = drafting()
+            lost = names.lost_lists(settings, (ledger, *others.now()))  # type: ignore[arg-type]
+            self._refuse_same_list((ledger, *others.now()), drafted, facts, also_pays, lost)
+            self._refuse_beyond_budget(ledger, drafted, file)
+            names.remember_rows(settings, drafted, clock.now_s())  # type: ignore[arg-type]
+            with ledger.atomic():
+                self._refuse_same_list((ledger, *others.now()), drafted, facts, also_pays)
+                if reopen:
+                    ledger.reopen(name, clock.now_s())
+                plan(ledger, drafted, sheet=facts, title="", now_s=clock.now_s())
+            names.remember_plan(settings, ledger)  # type: ignore[arg-type]
 
             def replan() -> bool:
-                again = draft(ledger, sheet, campaign=name, sheet=facts, sender=self.sender)
-                plan(ledger, again, sheet=facts, title="", now_s=self.clock.now_s())
+                try:
+                    again = drafting()
+                except Conflict:
+                    return False
+                plan(ledger, again, sheet=facts, title="", now_s=clock.now_s())
                 return bool(again.revised)
 
-            with self.desk(ledger) as desk:
-                shift = send(
-                    desk,
-                    name,
-                    wait_s=wait_s,
-                    pause=self.clock.sleep,
-                    say_behind=self._say_behind,
-                    replan=replan,
-                )
-            return standing(ledger, name, now_s=self.clock.now_s(), halt=shift.halt)
+            halt = None
+            if is_unfinished(ledger, name):
+                with self.desk(ledger, others) as desk:
+                    halt = send(
+                        desk,
+                        name,
+                        wait_s=wait_s,
+                        pause=clock.sleep,
+                        say_behind=self._say_behind,
+                        replan=replan,
+                    ).halt
+            return standing(ledger, name, now_s=clock.now_s(), halt=halt)
 
-    def draft(
+    def fits(self, sheet: Sequence[PacketOrder], *, keys: str, name: str = "") -> bool:
+        """Whether this sheet could be run as that campaign; nothing is recorded."""
+        name = name or self.campaign
+        facts = SheetFacts(file=f"{name}.xlsx", digest="", key_column=keys)
+        with self.look() as ledger, names.other_ledgers(self.settings, self.clock) as others:  # type: ignore[arg-type]
+            try:
+                drafted = draft(ledger, sheet, campaign=name, sheet=facts, sender=self.sender)
+                lost = names.lost_lists(self.settings, (ledger, *others.now()))  # type: ignore[arg-type]
+                self._refuse_same_list((ledger, *others.now()), drafted, facts, (), lost)
+            except Conflict:
+                return False
+        return True
+
+    def _refuse_same_list(
         self,
-        ledger: Ledger,
-        sheet: Sequence[PacketOrder],
+        ledgers: Sequence[Ledger],
+        drafted: Draft,
         facts: SheetFacts,
-        *,
-        name: str = "",
-        also_pays: Sequence[str] = (),
-    ) -> Draft:
-        """What running this sheet would plan; raises the conflicts that forbid it."""
-        drafted = draft(ledger, sheet, campaign=name or self.campaign, sheet=facts, sender=self.sender)
-        if refuse_same_list([ledger], drafted, sheet=facts, also_pays=also_pays, now_s=self.clock.now_s()):
+        also_pays: Sequence[str],
+        lost: Sequence[Lost] = (),
+    ) -> None:
+        now_s = self.clock.now_s()
+        common: list[Overlap] = refuse_lost_list(lost, drafted, sheet=facts, also_pays=also_pays, now_s=now_s)
+        common += refuse_same_list(ledgers, drafted, sheet=facts, also_pays=also_pays, now_s=now_s)
+        if common:
             raise SameListAgain(text("nobody is there to agree to the common rows"))
-        return drafted
 
-    @contextmanager
-    def _ledger_to_run(self) -> Iterator[Ledger]:
-        """The ledger; one that vanished or is an older copy is noticed, as `campaign.cli.names` does."""
-        behind = self.registry.standing(self.path).vanished
-        with self.ledger() as ledger:
-            last = self.registry.last_event(self.path)
-            behind = behind or (last is not None and not ledger.has_event(*last))
-            if behind:
-                ledger.ask_everything_first(self.clock.now_s())
-            self.registry.remember(self.path, ledger.head())
-            yield ledger
-            self.registry.remember(self.path, ledger.head())
+    def _refuse_beyond_budget(self, ledger: Ledger, drafted: Draft, file: str) -> None:
+        totals = ledger.totals(drafted.campaign)
+        counted = sum(totals[state][1] for state in (*COMMITTED, State.REFUNDED))
+        costs = forecast(
+            drafted.pending, self.limits, sends_per_second=self.sends_per_second, counted_fen=counted
+        )
+        if problems := budget_problems(costs, self.limits, Source(file=file, sheet="lantern", row=0)):
+            raise SheetRejected(problems[0].problem)
 
     def reconcile(self) -> dict[str, Shift]:
         """``campaign reconcile``."""
-        with self.ledger() as ledger, self.desk(ledger) as desk:
-            names = [campaign.name for campaign in ledger.campaigns()]
-            return reconcile(desk, names, hold=self._try_lock)
+        with self.ledger() as ledger:
+            campaigns = [campaign.name for campaign in ledger.campaigns()]
+            with (
+                names.other_ledgers(self.settings, self.clock, only_asks=True) as others,  # type: ignore[arg-type]
+                self.desk(ledger, others) as desk,
+            ):
+                return reconcile(desk, campaigns, hold=self._try_lock)
 
     def cancel(self) -> int:
         """``campaign cancel``."""
         with self._lock(self.campaign), self.ledger() as ledger:
             return ledger.cancel(self.campaign, self.clock.now_s())
 
+    def reissue(self, *, refunded: bool = False) -> Reissue:
+        """``campaign reissue``: the rows that may be paid under a new number."""
+        with self.ledger() as ledger:
+            found = candidates(ledger, self.campaign, mch_id=MCH_ID, refunded=refunded)
+            if not found:
+                return Reissue()
+            with self.desk(ledger) as desk:
+                return reissue(desk, found, refunded=refunded)
+
     @contextmanager
-    def desk(self, ledger: Ledger) -> Iterator[Desk]:
+    def desk(self, ledger: Ledger, others: names.OtherLedgers | None = None) -> Iterator[Desk]:
         """What the stages work with."""
         self._processes += 1
         crew: InlineCrew[Sent | Asked] = InlineCrew(self.workers, self.rng)
@@ -321,6 +479,7 @@ class Machine:
                 limits=self.limits,
                 breaker=self.breaker,
                 sends_per_second=self.sends_per_second,
+                other_ledgers=others.while_spending if others else lambda: nullcontext(()),
                 owner=f"machine:{self._processes}",
                 stopped=lambda: self.stop_asked,
             )
@@ -329,10 +488,10 @@ class Machine:
 
     # What a test looks at
 
-    def entries(self) -> dict[str, Entry]:
+    def entries(self, name: str = "") -> dict[str, Entry]:
         """The campaign's entries by number."""
         with self.look() as ledger:
-            return {entry.mch_billno: entry for entry in ledger.entries(self.campaign)}
+            return {entry.mch_billno: entry for entry in ledger.entries(name or self.campaign)}
 
     def states(self) -> str:
         """The states in sheet order, as ``"accepted planned"``."""
@@ -362,14 +521,16 @@ class Machine:
 
     @contextmanager
     def _try_lock(self, name: str) -> Iterator[bool]:
-        if name in self._held:
+        """A lock on a campaign of this ledger, gone with its process."""
+        key = (self.path, name)
+        if key in self._held:
             yield False
             return
-        self._held.add(name)
+        self._held.add(key)
         try:
             yield True
         finally:
-            self._held.discard(name)
+            self._held.discard(key)
 
 
 def corrected(sheet: Sequence[PacketOrder], row: int, **changes: object) -> list[PacketOrder]:

@@ -1,40 +1,31 @@
-"""One seed, one story: an operator, a sheet, a gateway that breaks, a machine that dies, and then calm.
+"""One seed, one story: an operator, lists, a gateway that breaks, a machine that dies, and then calm.
 
 The seed decides everything. `Story.tell` carries the story out and raises `Broken` when a promise of the
-program was broken; with ``say`` it tells every step.
+program was broken; with ``say`` it tells every step, and ``did`` counts what came about.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
-from campaign.domain.billno import Tie, repeat_key
+from campaign.domain.billno import Tie
 from campaign.domain.decision import Policy
-from campaign.domain.entry import Entry, Flag
+from campaign.domain.entry import Entry
 from campaign.domain.limits import Limits
-from campaign.domain.order import PacketOrder, Source
+from campaign.domain.order import PacketOrder
 from campaign.domain.plan import ORDINAL_KEYS
 from campaign.domain.state import SETTLED, Evidence, State
-from campaign.domain.verdict import Verdict, evidence, verdict
 from campaign.errors import CampaignError, CampaignHeld, Conflict, KeyChanged, PlanConflict, SameListAgain
-from campaign.rehearsal.books import Order
+from campaign.ledger import file
 from campaign.rehearsal.rules import RehearsalMerchant
-from campaign.stages.plan import SheetFacts
-from tests.simulation.machine import (
-    API_KEY,
-    DAY_S,
-    DEFAULTS,
-    MCH_ID,
-    SENDER,
-    START_S,
-    WXAPPID,
-    Machine,
-)
+from tests.simulation.machine import API_KEY, DAY_S, MCH_ID, SENDER, START_S, WXAPPID, Machine
 from tests.simulation.parts import Broken, Crash, VirtualClock
+from tests.simulation.paylist import PayList, Row
+from tests.simulation.promises import Promises
 
 #: What may go wrong at the gateway, with the largest share of the requests that meet it.
 FAULTS: Final[dict[str, float]] = {
@@ -79,27 +70,8 @@ FAULTS: Final[dict[str, float]] = {
 #: Faults of the questions under which WeChat Pay tells untruths; what they lead to is flagged.
 LIES: Final = ("not_found", "wrong_amount", "other_detail_id")
 
-#: An order at the gateway that money left for, and the states that tell so.
-_PAID_STATES: Final = {
-    "SENDING": {State.ACCEPTED, State.PARKED, State.IN_DOUBT},
-    "SENT": {State.ACCEPTED},
-    "RFUND_ING": {State.ACCEPTED},
-    "RECEIVED": {State.RECEIVED},
-    "REFUND": {State.REFUNDED},
-}
-
-
-@dataclass
-class Row:
-    """A row as the operator means it. Amounts are never used twice, so a payment tells its row."""
-
-    uid: int
-    id: str
-    openid: str
-    fen: int
-    wishing: str = ""
-    #: The openid belongs to another account; every request for it is refused.
-    bad: bool = False
+#: Until then a copied list is compared; after 30 days it may be paid again.
+_COMPARED_DAYS: Final = 25
 
 
 @dataclass
@@ -110,31 +82,24 @@ class Story:
     say: Callable[[str], None] = lambda _: None
     calm: bool = False
     steps: int = 0
-    #: The sheets that were run, each with the column that gave its keys.
-    _history: list[tuple[str, list[Row]]] = field(default_factory=list)
-    #: row -> the id it had when the sheet was run last
-    _old_ids: dict[int, str] = field(default_factory=dict)
+    #: How often each deed of the operator and each mishap came about.
+    did: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         rng = self.rng = Random(self.seed)
         self._uids = 0
-        self._fen = iter(rng.sample(range(100, 20_000), 400))
-        #: amount -> the row that it was ever asked for
+        first = rng.randrange(19_900)
+        # 7,919 is a prime that does not divide 19,900: all amounts from 1 to 199.99 yuan, each once.
+        self._fen = (100 + (first + 7_919 * n) % 19_900 for n in range(19_900))
+        #: amount -> the row that it was ever asked for, and row -> its list
         self.row_of_fen: dict[int, int] = {}
-        self.keys: str = rng.choice(["re_openid", "id", "id", ORDINAL_KEYS])
+        self.list_of: dict[int, PayList] = {}
         self.openids = [f"oPerson{n:02d}" for n in range(rng.choice([3, 8, 20, 60]))]
-        self.sheet: list[Row] = []
-        #: Rows that the operator took away, with their places.
-        self.removed: list[tuple[int, Row]] = []
-        #: Whether the program took the sheet for another list when it saw it last.
-        self.another_list = False
-        rows = 40 if rng.random() < 0.04 else rng.randint(1, 12)
-        while len(self.sheet) < rows and self._add_row():
-            pass
-        total = sum(row.fen for row in self.sheet)
+        self.lists: list[PayList] = []
+        total = sum(row.fen for row in self._begin_list("lantern", place=0).rows)
         largest = 20_000
         self.crash_share = rng.choice([0.0, 0.005, 0.02, 0.05])
-        self.beside_share = rng.choice([0.0, 0.0, 0.01])
+        self.beside_share = rng.choice([0.0, 0.0, 0.05])
         #: The operator lost or restored the ledger, or the clock was set: less can be promised.
         self.lost = False
         self.lied = False
@@ -173,11 +138,26 @@ class Story:
         self.machine.wire.before_send = self._before_send
         self.machine.wire.latency_s = rng.choice([0.0, 0.0, 0.2, 3.0])
         self.machine.wire.late_share = rng.choice([0.0, 0.0, 0.1])
-        self.machine.disk.full_share = rng.choice([0.0, 0.0, 0.01])
-        self.machine.disk.copy_share = 0.05
+        full_share = rng.choice([0.0, 0.0, 0.01])
+        for disk in self.machine.disks:
+            disk.full_share, disk.copy_share = full_share, 0.05
+        self.promises = Promises(self)
+        self._faults: dict[str, object] = {}
+        self._certificate_refused = False
         self._beside = False
         self._allowed: set[str] | None = set()
         self._process = ""
+        self._ended_well = False
+
+    @property
+    def list(self) -> PayList:
+        """The list that the operator has on the desk."""
+        return self._list
+
+    def take(self, chosen: PayList) -> None:
+        """Put a list on the desk, with the settings beside it."""
+        self._list = chosen
+        self.machine.campaign, self.machine.place = chosen.name, chosen.place
 
     # The story
 
@@ -188,17 +168,27 @@ class Story:
             Broken: a promise was broken. Anything else that is raised is a bug, too.
         """
         try:
+            self.take(self.lists[0])
             self._break_the_world()
             for _ in range(self.rng.randint(2, 8)):
                 self._act()
-                self._check_payments()
+                self.promises.check_payments()
             self._calm()
-            self._check_end()
+            self.promises.check_end()
         finally:
+            self.did["a request arrives late"] += self.machine.wire.late
+            self.did["the disk is full"] += sum(disk.was_full for disk in self.machine.disks)
             self.machine.close()
 
     def _act(self) -> None:
         rng = self.rng
+        if not self.lists[0].history:
+            self._run() if rng.random() > 0.05 else self._withdraw_and_copy()
+            return
+        if len(self.lists) == 1 and rng.random() < 0.1:
+            self._second_list()
+            return
+        self.take(rng.choice(self.lists))
         actions: list[tuple[float, Callable[[], object]]] = [
             (8, self._run),
             (1, self._pilot),
@@ -209,10 +199,15 @@ class Story:
             (1, self._extend),
             (0.5, self._remove),
             (0.7, self._change_keys),
+            (0.7, self._rename),
+            (1, self._copy),
+            (3 * bool(self.list.former), self._run_as_before),
+            (0.15, self._run_elsewhere),
             (0.7, self._cancel),
             (0.5, self._lose),
             (0.7, self._restore),
             (1, self._fix_rows),
+            (0.8, self._fix_in_two_sheets),
             (1, self._top_up),
             (1, self._break_the_world),
             (0.7, self._break_settings),
@@ -220,47 +215,91 @@ class Story:
             (0.5, self._reissue_what_is_not_dead),
             (0.2, self._set_clock),
         ]
-        if not self._history:
-            self._run()
-            return
-        if self.lost and self.keys == ORDINAL_KEYS:
+        if self.lost and self.list.keys == ORDINAL_KEYS:
             # Only the ledger knew which of a person's rows were sent, so they have to stay as they were.
             edits = {self._edit, self._reorder, self._extend, self._remove, self._fix_rows}
             actions = [(weight, action) for weight, action in actions if action not in edits]
+        if not self.list.history:
+            actions = [(1, self._run), (1, self._wait)]
         [action] = rng.choices([a for _, a in actions], [weight for weight, _ in actions])
         action()
 
+    # Running
+
     def _run(self, *, reopen: bool | None = None) -> None:
         again = self.rng.random() < 0.3 if reopen is None else reopen
-        self._run_sheet(self.sheet, "run", reopen=again)
+        self.did["run again" if self.list.history else "run"] += 1
+        self._run_sheet(self.list.rows, "run", reopen=again)
 
     def _pilot(self) -> None:
-        count = self.rng.randint(1, len(self.sheet))
-        self._run_sheet(self.sheet[:count], f"run --limit {count}", partial=True)
+        count = self.rng.randint(1, len(self.list.rows))
+        self.did["run --limit"] += 1
+        self._run_sheet(self.list.rows[:count], f"run --limit {count}", partial=True)
 
-    def _run_sheet(self, rows: list[Row], label: str, *, partial: bool = False, reopen: bool = False) -> None:
-        orders = self._orders(rows)
+    def _run_sheet(
+        self, rows: list[Row], label: str, *, partial: bool = False, reopen: bool = False
+    ) -> CampaignError | None:
+        """Run the list's sheet; refused, the operator does as the message says."""
+        refused = self._run_orders(self.list.orders(rows), label, partial=partial, reopen=reopen)
+        if refused is None or not isinstance(refused, Conflict):
+            self.list.remember()  # even if it crashed, it may have planned them
+        elif isinstance(refused, PlanConflict | KeyChanged | SameListAgain):
+            self._undo_edits()
+        return refused
+
+    def _run_orders(
+        self, orders: Sequence[PacketOrder], label: str, *, partial: bool = False, reopen: bool = False
+    ) -> CampaignError | None:
+        """One `campaign run`, and again with ``--new-ledger`` where it needs that."""
+        chosen, machine = self.list, self.machine
+        others = machine.registry.standing(machine.path).others
+        second = bool(others) and not file.exists(machine.path)
+        agreed = second and (self.calm or self.rng.random() < 0.5)
 
         def go() -> None:
             wait_s = self.rng.choice([0.0, 300.0, 300.0, 4000.0])
             self._allowed = {order.re_openid + str(order.total_amount) for order in orders}
-            found = self.machine.run(orders, keys=self.keys, partial=partial, reopen=reopen, wait_s=wait_s)
+            found = machine.run(
+                orders,
+                keys=chosen.keys,
+                partial=partial,
+                reopen=reopen,
+                wait_s=wait_s,
+                new_ledger=agreed,
+                also_pays=chosen.also_pays,
+                file=f"{chosen.file or chosen.name}.xlsx",
+                digest=_digest(orders),
+            )
             states = {state.value: rows for state, (rows, _) in found.totals.items()}
             self.say(
                 f"    {states} halt={found.halt.reason if found.halt else None} needs={len(found.needs)}"
             )
-            self._old_ids.clear()
+            chosen.old_ids.clear()
+            chosen.finished = not partial and not found.halt and not found.needs
+            self._ended_well = True
 
-        refused = self._in_process(label + (" --reopen" if reopen else ""), go)
-        if isinstance(refused, PlanConflict | KeyChanged | SameListAgain):
-            self._undo_edits()
-        else:  # even if it crashed, it may have planned them
-            self._history.append((self.keys, [replace(row) for row in self.sheet]))
+        chosen.finished = False
+        label += f" as {chosen.name}" + " --reopen" * reopen + " --new-ledger" * agreed
+        refused = self._in_process(label, go)
+        if second and agreed:
+            self.did["a second ledger, --new-ledger"] += 1
+        elif second:
+            self.did["a second ledger is refused"] += isinstance(refused, Conflict)
+            if self._ended_well:
+                raise Broken("a second ledger was begun, and nobody wanted it")
+        chosen.another_list = isinstance(refused, SameListAgain)
+        if reopen and self._ended_well and chosen.cancelled:
+            chosen.cancelled = False
+            self.did["run --reopen"] += 1
+        return refused
 
     def _reconcile(self) -> None:
+        self.did["reconcile"] += 1
         self._in_process("reconcile", self.machine.reconcile)
 
     def _cancel(self) -> None:
+        self.did["cancel"] += 1
+        self.list.cancelled = True
         self._in_process("cancel", self.machine.cancel)
 
     def _in_process(self, label: str, work: Callable[[], object]) -> CampaignError | None:
@@ -268,37 +307,61 @@ class Story:
         self.say(f"{self._time()} {label}")
         self._process = label
         self._allowed = set()
-        if self.machine._held:
+        self._ended_well = False
+        if self.machine._held and not self._beside:
             raise Broken("a lock outlived its process")
         try:
             work()
         except Crash as crash:
             self.say(f"    CRASH {crash}")
         except CampaignError as error:
-            self.another_list = isinstance(error, SameListAgain)
             # Each telling has a folder of its own.
             told = str(error).replace(str(self.machine.path.parent), "…")
             self.say(f"    {type(error).__name__}: {told}")
+            self.did[f"refused: {type(error).__name__}"] += 1
             return error
         return None
 
     def _wait(self) -> None:
         seconds = self.rng.choice([30.0, 200.0, 1300.0, 3 * 3600.0, 26 * 3600.0, 50 * 3600.0, 80 * 3600.0])
         self.say(f"{self._time()} wait {seconds:.0f} s")
+        self.did["wait"] += 1
         self.machine.later(seconds * self.rng.uniform(0.5, 1.5))
 
     # What the operator does to the sheet
 
+    def _begin_list(self, name: str, *, place: int) -> PayList:
+        rng = self.rng
+        self._list = PayList(name, rng.choice(["re_openid", "id", "id", ORDINAL_KEYS]), place)
+        rows = 40 if rng.random() < 0.04 else rng.randint(1, 12)
+        while len(self._list.rows) < rows and self._add_row():
+            pass
+        self.lists.append(self._list)
+        return self._list
+
+    def _second_list(self) -> None:
+        """Another campaign for some of the same people, in this ledger or with one of its own."""
+        place = self.rng.choice([0, 1])
+        self.take(self._begin_list("moon", place=place))
+        self.did["a second campaign"] += 1
+        self._run()
+
+    def _new_uid(self) -> int:
+        self._uids += 1
+        self.list_of[self._uids] = self.list
+        return self._uids
+
     def _add_row(self, at: int | None = None) -> bool:
-        taken = {row.openid for row in self.sheet}
-        free = [o for o in self.openids if o not in taken] if self.keys == "re_openid" else self.openids
+        rows = self.list.rows
+        taken = {row.openid for row in rows}
+        free = [o for o in self.openids if o not in taken] if self.list.keys == "re_openid" else self.openids
         if not free:
             return False
         bad = self.rng.random() < 0.05
         openid = f"oWrong{self._uids:02d}" if bad else self.rng.choice(free)
-        self._uids += 1
-        row = Row(self._uids, f"N{self._uids:03d}", openid, self._new_fen(self._uids), bad=bad)
-        self.sheet.insert(len(self.sheet) if at is None else at, row)
+        uid = self._new_uid()
+        row = Row(uid, f"N{uid:03d}", openid, self._new_fen(uid), bad=bad)
+        rows.insert(len(rows) if at is None else at, row)
         return True
 
     def _new_fen(self, uid: int) -> int:
@@ -307,9 +370,10 @@ class Story:
         return fen
 
     def _edit(self) -> None:
-        row = self.rng.choice(self.sheet)
+        row = self.rng.choice(self.list.rows)
         what = self.rng.choice(["amount", "wishing", "openid"])
         self.say(f"{self._time()} edit {what} of row {row.id}")
+        self.did[f"edit {what}"] += 1
         match what:
             case "amount":
                 row.fen = self._new_fen(row.uid)
@@ -320,109 +384,92 @@ class Story:
 
     def _give(self, row: Row, openid: str) -> None:
         """Another person for a row. Where the openid is the key, that is another row."""
-        if self.keys == "re_openid" and any(other.openid == openid for other in self.sheet):
+        if self.list.keys == "re_openid" and any(other.openid == openid for other in self.list.rows):
             return
         was_bad, row.openid, row.bad = row.bad, openid, False
-        if self.keys != "id" and not was_bad:
-            self._uids += 1
-            row.uid = self._uids
+        if self.list.keys != "id" and not was_bad:
+            row.uid = self._new_uid()
             row.fen = self._new_fen(row.uid)
 
     def _reorder(self) -> None:
         self.say(f"{self._time()} re-order the sheet")
-        self.rng.shuffle(self.sheet)
+        self.did["re-order"] += 1
+        self.rng.shuffle(self.list.rows)
 
     def _extend(self) -> None:
         count = self.rng.randint(1, 3)
         self.say(f"{self._time()} add {count} rows")
+        self.did["extend"] += 1
         for _ in range(count):
-            self._add_row(self.rng.choice([None, self.rng.randint(0, len(self.sheet))]))
+            self._add_row(self.rng.choice([None, self.rng.randint(0, len(self.list.rows))]))
 
     def _remove(self) -> None:
-        if len(self.sheet) > 1:
-            place = self.rng.randrange(len(self.sheet))
-            row = self.sheet.pop(place)
-            self.removed.append((place, row))
+        rows = self.list.rows
+        if len(rows) > 1:
+            place = self.rng.randrange(len(rows))
+            row = rows.pop(place)
+            self.list.removed.append((place, row))
             self.say(f"{self._time()} remove row {row.id}")
+            self.did["remove"] += 1
 
     def _put_back(self) -> None:
         """What the program advises about a sheet that lacks rows of a finished campaign."""
-        while self.removed:
-            place, row = self.removed.pop()
-            if all(row.openid != other.openid and row.id != other.id for other in self.sheet):
+        rows = self.list.rows
+        while self.list.removed:
+            place, row = self.list.removed.pop()
+            if all(row.openid != other.openid and row.id != other.id for other in rows):
                 self.say(f"{self._time()} put row {row.id} back")
-                self.sheet.insert(min(place, len(self.sheet)), row)
+                self.did["put back"] += 1
+                rows.insert(min(place, len(rows)), row)
 
     def _change_keys(self) -> None:
         """Ids that change under rows that were sent are caught by the ledger, so not when that is lost."""
-        if self.keys != "id" or self.lost:
+        if self.list.keys != "id" or self.lost:
             return
         if self.rng.random() < 0.3:
-            openids = [row.openid for row in self.sheet]
+            openids = [row.openid for row in self.list.rows]
             keys = "re_openid" if len(set(openids)) == len(openids) else ORDINAL_KEYS
             self.say(f"{self._time()} remove the id column")
-            self.keys = keys
+            self.did["remove the id column"] += 1
+            self.list.keys = keys
             self._run()
-            self.keys = "id"
+            self.list.keys = "id"
             return
-        row = self.rng.choice(self.sheet)
+        row = self.rng.choice(self.list.rows)
         self.say(f"{self._time()} change the id of row {row.id}")
-        self._old_ids.setdefault(row.uid, row.id)
+        self.did["change an id"] += 1
+        self.list.old_ids.setdefault(row.uid, row.id)
         row.id = f"X{row.id}"
 
     def _undo_edits(self) -> None:
         """Do as the message says: put the rows back as they were when they were sent."""
-        everybody = {row.uid: row for _, rows in self._history for row in rows}
-        for keys, before in [*reversed(self._history), (self._history[-1][0], list(everybody.values()))]:
-            self.keys = keys
+        history = self.list.history
+        if not history:
+            return
+        everybody = {row.uid: row for _, rows in history for row in rows}
+        for keys, before in [*reversed(history), (history[-1][0], list(everybody.values()))]:
+            self.list.keys = keys
             if self._fits(before):
-                self.sheet = [replace(row) for row in before]
-                self._old_ids.clear()
+                self.list.rows = [replace(row) for row in before]
+                self.list.old_ids.clear()
                 self.say("    the sheet is put back")
+                self.did["undo"] += 1
                 return
-        raise Broken("no sheet that was ever run fits the ledger")
+        if not self._leave_other_names():
+            raise Broken("no sheet that was ever run fits the ledger")
 
     def _fits(self, rows: list[Row]) -> bool:
-        facts = SheetFacts(file="lantern.xlsx", digest="", key_column=self.keys)
-        try:
-            with self.machine.look() as ledger:
-                self.machine.draft(ledger, self._orders(rows), facts)
-        except Conflict:
-            return False
-        return True
-
-    def _orders(self, rows: list[Row]) -> list[PacketOrder]:
-        seen: dict[str, int] = defaultdict(int)
-        orders = []
-        for number, row in enumerate(rows, start=2):
-            seen[row.openid] += 1
-            key = {"id": row.id, "re_openid": row.openid}.get(
-                self.keys, repeat_key(row.openid, seen[row.openid])
-            )
-            orders.append(self._order(row, number, key))
-        return orders
-
-    @staticmethod
-    def _order(row: Row, number: int, key: str, tie: Tie | None = None) -> PacketOrder:
-        return PacketOrder(
-            source=Source(file="lantern.xlsx", sheet="lantern", row=number),
-            row_key=key,
-            re_openid=row.openid,
-            total_amount=row.fen,
-            wishing=row.wishing or DEFAULTS.wishing,
-            send_name=DEFAULTS.send_name,
-            act_name=DEFAULTS.act_name,
-            remark=DEFAULTS.remark,
-            tie=tie,
-        )
+        return self.machine.fits(self.list.orders(rows), keys=self.list.keys)
 
     def _fix_rows(self) -> None:
-        for row in self.sheet:
+        for row in self.list.rows:
             if row.bad and self._is_refused(row):
                 self.say(f"{self._time()} correct the openid of row {row.id}")
-                taken = {other.openid for other in self.sheet} | {gone.openid for _, gone in self.removed}
+                self.did["correct a refused row"] += 1
+                taken = {other.openid for other in self.list.rows}
+                taken |= {gone.openid for _, gone in self.list.removed}
                 free = [o for o in self.openids if o not in taken]
-                if free or self.keys == "id":
+                if free or self.list.keys == "id":
                     self._give(row, self.rng.choice(free or self.openids))
                 else:
                     self._give(row, f"oPerson{row.uid + 500}")
@@ -432,85 +479,229 @@ class Story:
         mine = [e for e in self.machine.entries().values() if e.re_openid == row.openid]
         return all(e.state is State.PLANNED or e.evidence is Evidence.UNSTORED for e in mine)
 
+    def _fix_in_two_sheets(self) -> None:
+        """A row is corrected in the fix sheet and in the original, and both are run, in either order."""
+        chosen = self.list
+        if not chosen.history or (self.lost and chosen.keys == ORDINAL_KEYS):
+            return
+        keys = {order.row_key: row for order, row in zip(chosen.orders(), chosen.rows, strict=True)}
+        open_rows = [
+            (entry, keys[entry.row_key])
+            for entry in self.machine.entries().values()
+            if entry.issue == 1
+            and entry.row_key in keys
+            and keys[entry.row_key].openid == entry.re_openid
+            and (entry.state is State.PLANNED or entry.evidence is Evidence.UNSTORED)
+        ]
+        if not open_rows:
+            return
+        entry, row = self.rng.choice(open_rows)
+        if row.bad and chosen.keys == "id":
+            self._give(row, self.rng.choice(self.openids))
+        elif row.bad:
+            return  # its number comes from the wrong cell, so no fix sheet has it
+        row.fen = self._new_fen(row.uid)
+        tie = Tie(campaign=entry.campaign, row_key=entry.row_key, issue=1)
+        fixed = [chosen.order(row, 2, entry.row_key, tie)]
+        fix_first = self.rng.random() < 0.5
+        self.did["fix sheet, then original" if fix_first else "original, then fix sheet"] += 1
+        for fixing in (fix_first, not fix_first):
+            if fixing:
+                self._run_orders(fixed, "run the fix sheet", partial=True)
+            else:
+                self._run()
+            if fixing is fix_first and self.rng.random() < 0.25:
+                self.did["the ledger is lost between fix sheet and original"] += 1
+                self._lose()
+
+    def _rename(self) -> None:
+        """The sheet's file has another name; ``--name`` keeps it in its campaign."""
+        self.list.file = f"{self.list.name} v{self.rng.randint(2, 99)}"
+        self.say(f"{self._time()} rename the sheet to {self.list.file}")
+        self.did["rename the sheet, with --name"] += 1
+        self._run()
+
+    def _copy(self) -> None:
+        """The sheet is copied, perhaps edited, and run under its new name as if it were another list."""
+        chosen, machine = self.list, self.machine
+        if not chosen.history or machine.clock.true_s() - START_S > _COMPARED_DAYS * DAY_S:
+            return
+        chosen.keys, rows = chosen.history[-1][0], [replace(row) for row in chosen.history[-1][1]]
+        there = file.exists(machine.path)
+        known = {(e.re_openid, e.total_amount): e for e in machine.entries().values()} if there else {}
+        alive = {pair for pair, e in known.items() if e.state not in (State.REJECTED, State.CANCELLED)}
+        met = [row for row in rows if (row.openid, row.fen) in alive | chosen.sent_before_loss]
+        never = all(e.state in (State.REJECTED, State.CANCELLED) for e in known.values())
+        if not met and not (there and never and not self.lost):
+            return  # edited beyond recognition, or nobody can know
+        edited = len(met) > 1 and self.rng.random() < 0.5
+        if edited:
+            met[0].fen = self._new_fen(met[0].uid)
+        before, lists = chosen.name, replace(chosen, name=f"{chosen.name}+", file="", rows=rows)
+        self.did[
+            "copy and edit the sheet, without --name" if edited else "rename the sheet, without --name"
+        ] += 1
+        self._list, machine.campaign = lists, lists.name
+        orders = lists.orders()
+        refused = self._run_orders(orders, "run the copy")
+        planned = not refused and bool(machine.entries())
+        if planned and met:
+            raise Broken(f"the list {before} was let through as {lists.name}")
+        if planned:
+            chosen.former.append(before)
+            chosen.withdrawn.add(before)
+            chosen.name, chosen.rows, chosen.file = lists.name, rows, ""
+            chosen.remember()
+            self.did["a copy takes the place of a list that was withdrawn"] += 1
+        elif isinstance(refused, SameListAgain):
+            self.did["a copy is refused"] += 1
+        self.take(chosen)
+
+    def _withdraw_and_copy(self) -> None:
+        """A change of mind before anything is sent: stopped, withdrawn, and run under another name."""
+        self.did["stop a run before it sends"] += 1
+        self.machine.stop_asked = True
+        self._run()
+        self.machine.stop_asked = False
+        if self.list.history:
+            self._cancel()
+            self._copy()
+
+    def _run_as_before(self) -> None:
+        """The list once more under a name that it had before its copy took its place."""
+        chosen = self.list
+        if not chosen.former:
+            return
+        self.did["run under a former name"] += 1
+        name = chosen.name
+        chosen.withdrawn.clear()
+        chosen.name = self.machine.campaign = chosen.former[-1]
+        refused = self._run_orders(chosen.orders(), "run", reopen=self.rng.random() < 0.7)
+        if self._ended_well:
+            chosen.former[-1] = name
+            chosen.remember()
+        else:
+            chosen.name = name
+            self.did["a former name is refused"] += isinstance(refused, SameListAgain)
+        self.take(chosen)
+
+    def _leave_other_names(self) -> bool:
+        """Withdraw what the list's other names still plan, and say which of them never paid anybody."""
+        self.list.also_pays = tuple(sorted(self.list.withdrawn))
+        for name in self.list.former:
+            self.machine.campaign = name
+            self._cancel()
+        self.machine.campaign = self.list.name
+        return bool(self.list.former)
+
+    def _run_elsewhere(self) -> None:
+        """The same list with the settings of another ledger, which knows nothing of it."""
+        self.did["run the list with the other ledger"] += 1
+        self._less_is_known()
+        self.machine.place = 1 - self.list.place
+        self._run_orders(self.list.orders(), "run elsewhere")
+        self.take(self.list)
+
     # What the operator does to the ledger
 
     def _lose(self) -> None:
         self.say(f"{self._time()} THE LEDGER IS LOST")
-        self.machine.disk.lose()
-        self._rolled_back()
+        self.did["lose the ledger"] += 1
+        self._rolled_back(self.machine.disk.lose)
 
     def _restore(self) -> None:
-        if self.machine.disk.copies:
+        if copies := self.machine.disk.copies:
             self.say(f"{self._time()} THE LEDGER IS RESTORED from an older copy")
-            self.machine.disk.restore(self.rng.choice(self.machine.disk.copies))
-            self._rolled_back()
+            self.did["restore the ledger"] += 1
+            copy = self.rng.choice(copies)
+            self._rolled_back(lambda: self.machine.disk.restore(copy))
 
-    def _rolled_back(self) -> None:
+    def _rolled_back(self, happens: Callable[[], None]) -> None:
+        here = [each for each in self.lists if each.place == self.machine.place]
+        if file.exists(self.machine.path):
+            for each in here:
+                sent = (e for e in self.machine.entries(each.name).values() if e.attempt)
+                each.sent_before_loss |= {
+                    (e.re_openid, e.total_amount) for e in sent if e.state is not State.REJECTED
+                }
+        happens()
+        self._less_is_known()
+        for each in here:
+            for row in each.rows:  # an edit that only the lost ledger would have caught
+                row.id = each.old_ids.pop(row.uid, row.id)
+            if each.keys == ORDINAL_KEYS and each.history:
+                each.rows = [replace(row) for row in each.history[-1][1]]
+
+    def _less_is_known(self) -> None:
         self.lost = True
         self.machine.wire.strict = False
-        for row in self.sheet:  # an edit that only the lost ledger would have caught
-            row.id = self._old_ids.pop(row.uid, row.id)
-        if self.keys == ORDINAL_KEYS:
-            self.sheet = [replace(row) for row in self._history[-1][1]]
 
     def _set_clock(self) -> None:
         self.machine.clock.error_s = self.rng.choice([-7200.0, -300.0, -5.0, 5.0, 300.0, 7200.0, 40_000.0])
         self.say(f"{self._time()} the machine's clock is set wrong by {self.machine.clock.error_s:.0f} s")
+        self.did["set the clock"] += 1
         self.machine.wire.strict = False
         self.clock_was_set = True
 
+    # Second numbers
+
     def _reissue(self) -> None:
-        """New numbers for rows that WeChat Pay itself calls failed."""
-        with self.machine.look() as ledger:
-            dead = self._latest(e for e in ledger.entries(self.machine.campaign))
-        again = [e for e in dead if e.issue > 1 and e.state is State.PLANNED]
-        self._run_tied([*again, *(e for e in dead if e.evidence is Evidence.DEAD)], "run the reissue sheet")
+        """`campaign reissue`, and its sheet, perhaps later: rows that WeChat Pay itself calls failed."""
+        chosen, machine = self.list, self.machine
+        latest = self._latest()
+        again = [e for e in latest if e.issue > 1 and e.state is State.PLANNED]
+        found: list[Entry] = []
+
+        def ask() -> None:
+            found.extend(machine.reissue().rows)
+
+        if any(e.evidence is Evidence.DEAD for e in latest):
+            self.did["reissue"] += 1
+            self._in_process("reissue", ask)
+        orders = [self._tied(e, number, new=e in found) for number, e in enumerate([*again, *found], start=2)]
+        if orders:
+            self.did["run the reissue sheet"] += 1
+            self._run_orders(orders, "run the reissue sheet", partial=True)
+        chosen.another_list = False
 
     def _reissue_what_is_not_dead(self) -> None:
         """A second number for a row that is not proven dead has to be refused."""
-        if self.lost or self.keys == ORDINAL_KEYS:
+        if self.lost or self.list.keys == ORDINAL_KEYS:
             return
-        with self.machine.look() as ledger:
-            alive = self._latest(e for e in ledger.entries(self.machine.campaign))
-        alive = [e for e in alive if e.evidence is not Evidence.DEAD and e.state is not State.REFUNDED]
-        sheet = {order.row_key for order in self._orders(self.sheet)}
-        alive = [e for e in alive if e.row_key in sheet and e.issue == 1]
+        sheet = {order.row_key for order in self.list.orders()}
+        alive = [
+            e
+            for e in self._latest()
+            if e.evidence is not Evidence.DEAD
+            and e.state is not State.REFUNDED
+            and e.row_key in sheet
+            and e.issue == 1
+        ]
         if not alive:
             return
-        refused = self._run_tied(alive[:1], "run a sheet with a second number")
-        if refused is None and self._process_ended_well:
+        self.did["a second number without proof"] += 1
+        self._run_orders(
+            [self._tied(alive[0], 2, new=True)], "run a sheet with a second number", partial=True
+        )
+        if self._ended_well:
             raise Broken("a second number was let through although the first is not dead")
 
-    @staticmethod
-    def _latest(entries: object) -> list[Entry]:
+    def _tied(self, entry: Entry, number: int, *, new: bool) -> PacketOrder:
+        """A row of a sheet that we wrote; of a new number with an amount of its own."""
+        uid = self.row_of_fen[entry.total_amount]
+        fen = self._new_fen(uid) if new else entry.total_amount
+        row = Row(uid, "", entry.re_openid, fen, entry.parameters["wishing"])
+        tie = Tie(campaign=entry.campaign, row_key=entry.row_key, issue=entry.issue + new)
+        return self.list.order(row, number, entry.row_key, tie)
+
+    def _latest(self) -> list[Entry]:
         """Of each row the entry with the highest issue number."""
         latest: dict[str, Entry] = {}
-        for entry in entries:  # type: ignore[attr-defined]
+        for entry in self.machine.entries().values():
             before = latest.get(entry.row_key)
             if before is None or before.issue < entry.issue:
                 latest[entry.row_key] = entry
         return list(latest.values())
-
-    def _run_tied(self, entries: list[Entry], label: str) -> CampaignError | None:
-        orders = []
-        for number, entry in enumerate(entries, start=2):
-            uid, again = self.row_of_fen[entry.total_amount], entry.state is State.PLANNED and entry.issue > 1
-            fen = entry.total_amount if again else self._new_fen(uid)
-            row = Row(uid, "", entry.re_openid, fen, entry.parameters["wishing"])
-            tie = Tie(campaign=entry.campaign, row_key=entry.row_key, issue=entry.issue + (not again))
-            orders.append(self._order(row, number, entry.row_key, tie))
-        if not orders:
-            return None
-        self._process_ended_well = False
-
-        def go() -> None:
-            self._allowed = {order.re_openid + str(order.total_amount) for order in orders}
-            self.machine.run(orders, keys=self.keys, partial=True)
-            self._process_ended_well = True
-
-        return self._in_process(label, go)
-
-    _process_ended_well = False
 
     # The world
 
@@ -524,30 +715,45 @@ class Story:
             self.lied = True
             faults[rng.choice(LIES)] = {"share": 0.3, "attempts_max": 2, "endpoint": "gethbinfo"}
         self.say(f"{self._time()} faults {sorted(faults)}")
-        self.machine.faults(openid_error=self._wrong_openids(), **faults)
+        self._faults = faults
+        self._set_faults()
 
-    @staticmethod
-    def _wrong_openids() -> dict[str, object]:
-        return {"openids": [f"oWrong{n:02d}" for n in range(400)]}
+    def _set_faults(self) -> None:
+        faults: dict[str, object] = {"openid_error": {"openids": [f"oWrong{n:02d}" for n in range(400)]}}
+        faults |= self._faults
+        if self._certificate_refused:
+            faults["ca_error"] = 1.0
+        self.machine.faults(**faults)
 
     def _break_settings(self) -> None:
-        if self.rng.random() < 0.5:
-            self.say(f"{self._time()} a wrong key in the settings")
-            self.machine.api_key = "0" * 32
-        else:
-            self.say(f"{self._time()} a wrong appid in the settings")
-            self.machine.sender = replace(SENDER, wxappid="wx9999999999999999")
+        what = self.rng.choice(["key", "appid", "certificate"])
+        self.say(f"{self._time()} a wrong {what} in the settings")
+        self.did[f"break the {what}"] += 1
+        match what:
+            case "key":
+                self.machine.api_key = "0" * 32
+            case "appid":
+                self.machine.sender = replace(SENDER, wxappid="wx9999999999999999")
+            case "certificate":
+                self._certificate_refused = True
+                self._set_faults()
         self._run()
         if self.rng.random() < 0.7:
             self._fix_settings()
+            self._run()
 
     def _fix_settings(self) -> None:
-        self.machine.api_key = API_KEY
-        self.machine.sender = SENDER
+        self.did["fix the key"] += self.machine.api_key != API_KEY
+        self.did["fix the appid"] += self.machine.sender != SENDER
+        self.did["fix the certificate"] += self._certificate_refused
+        self.machine.api_key, self.machine.sender = API_KEY, SENDER
+        self._certificate_refused = False
+        self._set_faults()
 
     def _top_up(self) -> None:
         fen = self.rng.randint(1, 50_000)
         self.say(f"{self._time()} top up {fen}")
+        self.did["top up"] += 1
         self.machine.top_up(fen)
 
     def _point(self, step: str) -> None:
@@ -557,6 +763,7 @@ class Story:
         if self.calm:
             return
         if self.crash_share and rng.random() < self.crash_share:
+            self.did[f"crash {step}"] += 1
             raise Crash(f"{step} ({self.steps})")
         # Not before the request: between the pace and the wire nothing may take time.
         beside = not self._beside and self.beside_share and step == "after the request"
@@ -566,29 +773,42 @@ class Story:
     def _work_beside(self) -> None:
         """Another process of this operator, while the first one is in the middle of a request."""
         self._beside = True
-        allowed = self._allowed
+        here, allowed, label = self.list, self._allowed, self._process
+        campaign, place = self.machine.campaign, self.machine.place
+        what = self.rng.choice(["reconcile", "run", "cancel", "run another", "run another"])
+        others = [each for each in self.lists if each is not here and each.history]
+        self.say(f"    beside: {what}")
         try:
-            what = self.rng.choice(["reconcile", "run", "cancel"])
-            self.say(f"    beside: {what}")
             if what == "reconcile":
-                sent = len(self.machine.wire.letters)
-                held = bool(self.machine._held)
-                self.machine.reconcile()
-                if held and len(self.machine.wire.letters) > sent:
-                    raise Broken("a reconcile beside a run repeated a send")
-            elif self.machine._held:
+                self._reconcile_beside()
+            elif what == "run another" and others:
+                self.take(self.rng.choice(others))
+                self.did["run another campaign beside"] += 1
+                self._run_orders(self.list.orders(), "run")
+            elif what != "run another" and self.machine._held:
+                self.did[f"{what} beside a run"] += 1
+                work = self.machine.cancel if what == "cancel" else self._run_beside
                 try:
-                    self.machine.run(self._orders(self.sheet), keys=self.keys) if what == "run" else (
-                        self.machine.cancel()
-                    )
+                    work()
                 except CampaignHeld:
                     return
                 raise Broken(f"a second {what} at the same time")
         except (Crash, CampaignError) as error:
             self.say(f"    beside: {type(error).__name__} {error}")
         finally:
-            self._beside = False
-            self._allowed = allowed
+            self._beside, self._allowed, self._process = False, allowed, label
+            self._list, self.machine.campaign, self.machine.place = here, campaign, place
+
+    def _run_beside(self) -> None:
+        self.machine.run(self.list.orders(), keys=self.list.keys)
+
+    def _reconcile_beside(self) -> None:
+        """It may repeat what nobody holds, and nothing of the campaign that is at work."""
+        self.did["reconcile beside a run"] += 1
+        sent, held = len(self.machine.wire.letters), bool(self.machine._held)
+        self.machine.reconcile()
+        if held and len(self.lists) == 1 and len(self.machine.wire.letters) > sent:
+            raise Broken("a reconcile beside a run repeated a send")
 
     def _before_send(self, number: str) -> None:
         machine = self.machine
@@ -614,157 +834,64 @@ class Story:
         machine = self.machine
         machine.clock.error_s = 0.0
         machine.wire.late_share = machine.wire.latency_s = 0.0
-        machine.disk.full_share = 0.0
-        machine.faults(openid_error=self._wrong_openids())
+        for disk in machine.disks:
+            disk.full_share = 0.0
+        self._faults = {}
         self._fix_settings()
         machine.top_up(20_000_000)
         self.budget_fen = max(self.budget_fen, 10_000_000)
         machine.limits = replace(machine.limits, campaign_fen=10_000_000, in_doubt_fen=10_000_000)
         before, quiet = None, 0
+        for each in self.lists:
+            each.finished = False
         for turn in range(60):
-            if self.another_list:
-                self._put_back()
-            self._fix_rows()
-            self._run(reopen=True)
-            machine.later(400.0 if turn < 1 else 1300.0 if turn < 2 else 26 * 3600.0)
-            self._reconcile()
-            self._reissue()
-            entries = machine.entries().values()
+            for each in self.lists:
+                self.take(each)
+                if each.another_list:
+                    self._put_back()
+                if not each.finished:
+                    self._fix_rows()
+                    self._run(reopen=True)
+            hours = (26, 26, 80)[quiet]
+            machine.later(hours * 3600.0 if turn else 1300.0)
+            for place in self.places():
+                machine.place = place
+                self._reconcile()
+            entries = [entry for place in self.places() for entry in self.entries(place)]
+            if any(e.evidence is Evidence.DEAD or e.issue > 1 for e in entries):
+                for each in self.lists:
+                    self.take(each)
+                    self._reissue()
+                entries = [entry for place in self.places() for entry in self.entries(place)]
             now = {(e.mch_billno, e.state, e.flag) for e in entries}
-            quiet = quiet + 1 if now == before and turn > 1 else 0
+            quiet = quiet + 1 if now == before and turn else 0
             before = now
-            settled = all(e.state in SETTLED and not self._unsettled(e) for e in entries)
-            if (turn > 1 and settled) or quiet > 4:
+            latest = {(e.campaign, e.row_key): e.issue for e in sorted(entries, key=lambda e: e.issue)}
+            settled = all(
+                e.state in SETTLED
+                and (e.state is not State.REJECTED or e.issue < latest[e.campaign, e.row_key])
+                for e in entries
+            )
+            if (turn and settled) or quiet > 2:
                 return
 
-    def _unsettled(self, entry: Entry) -> bool:
-        """Rejected, but for a cause that the operator removes, so that the next command takes it up."""
-        return entry.state is State.REJECTED and not self._has_successor(entry)
+    def places(self) -> Iterable[int]:
+        """The ledgers that there are."""
+        return [n for n, disk in enumerate(self.machine.disks) if file.exists(disk.path)]
 
-    def _has_successor(self, entry: Entry) -> bool:
-        return any(
-            e.row_key == entry.row_key and e.issue > entry.issue for e in self.machine.entries().values()
-        )
-
-    # What must hold
-
-    def _check_payments(self) -> None:
-        """Each row at most once, whatever happened."""
-        paid: dict[int, list[Order]] = defaultdict(list)
-        for order in self.machine.paid().values():
-            paid[self.row_of_fen[order.total_amount]].append(order)
-        for uid, orders in paid.items():
-            if len(orders) > 1:
-                raise Broken(f"row {uid} was paid {len(orders)} times: {[o.mch_billno for o in orders]}")
-        spent = sum(order.total_amount for orders in paid.values() for order in orders)
-        if spent > self.budget_fen and not self.lost:
-            raise Broken(f"{spent} fen were spent, {self.budget_fen} allowed")
-
-    def _check_end(self) -> None:
-        self._check_payments()
-        entries = self.machine.entries()
-        gateway = self.machine.orders_at_gateway()
-        if unknown := gateway.keys() - entries.keys():
-            wanted = {row.fen for row in self.sheet}
-            if not self.lost or any(gateway[n].total_amount in wanted for n in unknown):
-                raise Broken(f"orders that the ledger does not know: {unknown}")
-        for entry in entries.values():
-            self._check_entry(entry, gateway.get(entry.mch_billno))
-        self._check_rows(entries, gateway)
-        self._check_days()
+    def entries(self, place: int) -> list[Entry]:
+        """Everything that one ledger has."""
+        before, self.machine.place = self.machine.place, place
         with self.machine.look() as ledger:
-            if broken := list(ledger.broken_events()):
-                raise Broken(f"the event chain is broken at {broken}")
-            if unexplained := list(ledger.unexplained()):
-                raise Broken(f"states that no event explains: {unexplained}")
-            totals = ledger.totals(self.machine.campaign)
-        for state in State:
-            of_state = [e.total_amount for e in entries.values() if e.state is state]
-            if totals.get(state, (0, 0)) != (len(of_state), sum(of_state)):
-                raise Broken(f"the totals of {state} do not add up")
-
-    def _check_entry(self, entry: Entry, order: Order | None) -> None:
-        """The ledger's word on one number is the gateway's, and it has a verdict with evidence."""
-        where = f"{entry.mch_billno} ({entry.re_openid} {entry.total_amount}) is {entry.state}"
-        if not str(evidence(entry)):
-            raise Broken(f"{where} without evidence")
-        if entry.flag is not None and entry.flag is not Flag.STUCK:
-            if not (self.lied or self.lost):
-                raise Broken(f"{where} and flagged {entry.flag}")
-            return
-        if order is None:
-            never = entry.state in (State.PLANNED, State.CANCELLED) or entry.evidence is Evidence.UNSTORED
-            if not never and not self._given_up(entry):
-                raise Broken(f"{where}, and WeChat Pay has no such order")
-            return
-        if self.lost and entry.state in (State.PLANNED, State.CANCELLED):
-            return  # an older copy, and since then no sheet that has the row: nobody was to ask about it
-        if self.lost and order.re_openid != entry.re_openid:
-            return  # edited since the copy was made; gethbinfo does not say to whom an order is
-        if (order.re_openid, order.total_amount) != (entry.re_openid, entry.total_amount):
-            raise Broken(f"{where}, but the order is {order.re_openid} {order.total_amount}")
-        status = order.status(self.machine.clock.true_s())
-        if order.paid_s is None:
-            right = (
-                entry.evidence is Evidence.DEAD
-                if status == "FAILED"
-                else entry.state in (State.PARKED, State.ACCEPTED, State.IN_DOUBT)
-            )
-        else:
-            right = entry.state in _PAID_STATES[status]
-        if not right and not self._given_up(entry):
-            raise Broken(f"{where} {entry.evidence}, but WeChat Pay says {status} (paid: {order.paid_s})")
-        if order.paid_s is not None and verdict(entry) in (Verdict.NEVER_SENT, Verdict.DEAD):
-            raise Broken(f"{where}: {verdict(entry)}, but it was paid")
-
-    def _given_up(self, entry: Entry) -> bool:
-        """A person has to look: everything that the program may try was tried."""
-        if entry.state not in (State.IN_DOUBT, State.PARKED):
-            return False
-        tried = entry.tally.attempts - entry.tally.not_sent
-        first_s = entry.first_sent_at_s
-        old = first_s is not None and self.machine.clock.true_s() - first_s > 72 * 3600
-        return (tried >= self.machine.policy.attempts_max or old) and self._needs_person(entry)
-
-    def _needs_person(self, entry: Entry) -> bool:
-        with self.machine.look() as ledger:
-            needs = ledger.needs_person(self.machine.campaign, self.machine.clock.now_s())
-            return any(e.mch_billno == entry.mch_billno for e in needs)
-
-    def _check_rows(self, entries: dict[str, Entry], gateway: dict[str, Order]) -> None:
-        """Every row of the sheet was paid exactly once, unless a person has to look at it."""
-        paid = {self.row_of_fen[o.total_amount] for o in gateway.values() if o.paid_s is not None}
-        by_uid = defaultdict(list)
-        for entry in entries.values():
-            by_uid[self.row_of_fen[entry.total_amount]].append(entry)
-        for row in self.sheet:
-            mine = by_uid[row.uid]
-            if not mine:
-                raise Broken(f"row {row} has no entry")
-            excused = any(self._given_up(e) for e in mine) or any(
-                e.flag in (Flag.MISMATCH, Flag.CONTRADICTION) for e in mine
-            )
-            if row.uid not in paid and not excused:
-                raise Broken(f"row {row} was not paid: {[(e.mch_billno, e.state, e.evidence) for e in mine]}")
-
-    def _check_days(self) -> None:
-        """The caps of each Beijing day, counted on the days on which requests left."""
-        if self.lost or self.clock_was_set:
-            return
-        limits = self.machine.limits
-        day_fen: dict[str, int] = defaultdict(int)
-        people: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for number, order in self.machine.paid().items():
-            for day in self.machine.wire.days_of(number, order.stored_s):
-                day_fen[day] += order.total_amount
-                people[day, order.re_openid].append(order.total_amount)
-        for day, fen in day_fen.items():
-            if fen > limits.merchant_day_fen:
-                raise Broken(f"{fen} fen on {day}, {limits.merchant_day_fen} allowed")
-        for (day, openid), amounts in people.items():
-            if len(amounts) > limits.person_day_packets or sum(amounts) > limits.person_day_fen:
-                raise Broken(f"{openid} got {amounts} on {day}")
+            found = [entry for campaign in ledger.campaigns() for entry in ledger.entries(campaign.name)]
+        self.machine.place = before
+        return found
 
     def _time(self) -> str:
         days, rest = divmod(self.machine.clock.true_s() - START_S, DAY_S)
         return f"[day {days:.0f} {rest / 3600:05.2f}h]"
+
+
+def _digest(orders: Sequence[PacketOrder]) -> str:
+    """Stands for the bytes of the sheet's file: equal for an equal sheet."""
+    return repr([(order.row_key, order.re_openid, order.total_amount, order.wishing) for order in orders])

@@ -191,6 +191,40 @@ def test_the_same_list_under_another_name_is_refused(machine: Machine) -> None:
     assert len(machine.paid()) == 6
 
 
+def test_a_withdrawn_list_that_a_copy_has_paid_is_not_paid_when_it_is_reopened(
+    machine: Machine,
+) -> None:
+    """Its rows are not new. But when the copy was compared with them, they were withdrawn."""
+    machine.stop_asked = True
+    machine.run(SHEET)
+    machine.cancel()
+    machine.stop_asked = False
+    machine.run(SHEET, name="lantern - 副本")
+    assert len(machine.paid()) == 3
+    with pytest.raises(SameListAgain):
+        machine.run(SHEET, reopen=True)
+    assert machine.states() == "cancelled cancelled cancelled"
+    machine.run(SHEET, reopen=True, also_pays=["lantern - 副本"])
+    assert len(machine.paid()) == 6
+
+
+@pytest.mark.parametrize("changes", [{"total_amount": 300}, {"re_openid": "oC"}])
+def test_a_row_that_is_corrected_to_what_another_campaign_paid_is_not_paid(
+    machine: Machine, changes: dict[str, object]
+) -> None:
+    """Refused at first, so the other campaign could not meet it; corrected, it is its row."""
+    machine.faults(openid_error={"openids": ["oBad"]})
+    refused = [order(2, "oBad" if "re_openid" in changes else "oC", 300 if "re_openid" in changes else 100)]
+    machine.faults(openid_error={"openids": ["oBad", "oC"]})
+    machine.run([replace(refused[0], row_key="1")], keys="id")
+    assert machine.states() == "rejected"
+    machine.faults()
+    machine.run(orders("oC 3.00"), name="other")
+    with pytest.raises(SameListAgain):
+        machine.run([replace(refused[0], row_key="1", **changes)], keys="id")  # type: ignore[arg-type]
+    assert len(machine.paid()) == 1
+
+
 def test_another_list_under_the_same_name_is_refused(machine: Machine) -> None:
     machine.run(SHEET)
     with pytest.raises(SameListAgain):

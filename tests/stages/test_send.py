@@ -296,7 +296,7 @@ def test_two_orders_of_others_under_our_numbers_stop_the_run(machine: Machine) -
     """FATAL_ERROR: another list was paid under this campaign's name, and this ledger does not know."""
     machine.run(many(30))
     machine.disk.lose()
-    machine.registry.forget(machine.path)
+    machine.forget()
     machine.wire.strict = False
     machine.faults(not_found=1.0)
     found = machine.run([replace(o, total_amount=o.total_amount + 1) for o in many(30)])
@@ -406,7 +406,7 @@ def test_a_ledger_lost_with_its_registry_is_noticed_by_the_first_questions(machi
     sheet = many(40)
     machine.run(sheet)
     machine.disk.lose()
-    machine.registry.forget(machine.path)
+    machine.forget()
     machine.run(sheet)
     assert machine.said_behind == 1
     assert len(machine.wire.letters) == 40
