@@ -10,9 +10,10 @@ import heapq
 import itertools
 import math
 import queue
+import threading
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -26,6 +27,16 @@ T = TypeVar("T")
 LINGER_S: Final = 0.02
 #: More results than so many do not make a commit cheaper.
 COMPANY_MAX: Final = 32
+#: Threads at the start of a run, before anything was measured.
+HANDS_AT_FIRST: Final = 16
+#: How often the number of threads is thought over, in seconds, and after how many requests at least.
+_LOOK_EVERY_S: Final = 0.25
+_LOOK_AT_LEAST_AT: Final = 4
+#: More than the mean are under way at times; and beside them some wait for the pace.
+_MARGIN: Final = 1.25
+_WAITING_HANDS: Final = 2
+#: With such a share of them under way, the threads may be what keeps the pace down.
+_ALL_BUSY: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +67,17 @@ Step: TypeAlias = Leave | Pause | Exchange[Any]
 Job: TypeAlias = Generator[Step, Any, T]
 
 
-def carry_out(job: Job[T]) -> T:
+def _wait_for(step: Step) -> object:
+    return step.now()
+
+
+def carry_out(job: Job[T], wait_for: Callable[[Step], object] = _wait_for) -> T:
     """Carry a job out here and now, waiting wherever it waits."""
     try:
         step = next(job)
         while True:
             try:
-                outcome = step.now()
+                outcome = wait_for(step)
             except GatewayError as error:
                 step = job.throw(error)
             else:
@@ -96,12 +111,63 @@ class Crew(Protocol[T]):
         """Nothing new is taken."""
 
 
+class Hands:
+    """How many threads are worth having, from what their requests took lately.
+
+    As many as have a request under way at the pace that is kept (rate x latency) and a few that wait for
+    their moment; but not more than one interpreter can serve, since all others would only wait for it.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.wanted = min(most, HANDS_AT_FIRST)
+        self._since_s = math.nan
+        self._requests = 0
+        self._took_s = self._cpu_s = 0.0
+        self._shortest_s = math.inf
+
+    def note(self, *, took_s: float, cpu_s: float, now_s: float) -> None:
+        """One request was carried out.
+
+        Args:
+            took_s: from its start to its answer.
+            cpu_s: the part of it that kept the processor busy.
+            now_s: monotonic seconds.
+        """
+        if math.isnan(self._since_s):
+            self._since_s = now_s - took_s
+        self._requests += 1
+        self._took_s += took_s
+        self._cpu_s += cpu_s
+        self._shortest_s = min(self._shortest_s, took_s)
+        length_s = now_s - self._since_s
+        if length_s < _LOOK_EVERY_S or self._requests < _LOOK_AT_LEAST_AT:
+            return
+        under_way = self._took_s / length_s
+        # The shortest one waited least for the interpreter: the rest of it is what the network takes.
+        served = 1 + self._shortest_s * self._requests / max(self._cpu_s, 1e-9)
+        all_busy = under_way >= _ALL_BUSY * self.wanted
+        need = 2 * self.wanted if all_busy else under_way * _MARGIN + _WAITING_HANDS
+        slowly = self.wanted - max(1, self.wanted // 4)
+        self.wanted = max(1, min(self._most, max(slowly, math.ceil(min(need, served)))))
+        self._begin_anew(now_s)
+
+    def _begin_anew(self, now_s: float) -> None:
+        self._since_s, self._requests = now_s, 0
+        self._took_s = self._cpu_s = 0.0
+        self._shortest_s = math.inf
+
+
 class ThreadCrew(Generic[T]):
-    """A crew of threads."""
+    """A crew of threads, as many as the work needs and at most ``size``."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix="campaign")
+        self._hands = Hands(size)
+        self._busy = 0
+        self._jobs: deque[Job[T]] = deque()
+        self._alone = threading.Lock()
         self._results: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
         self._running = 0
 
@@ -111,7 +177,11 @@ class ThreadCrew(Generic[T]):
 
     def start(self, job: Job[T]) -> None:
         self._running += 1
-        self._pool.submit(self._carry, job)
+        with self._alone:
+            self._jobs.append(job)
+            while self._jobs and self._busy < self._hands.wanted:
+                self._busy += 1
+                self._pool.submit(self._work, self._jobs.popleft())
 
     def finished(self) -> list[T]:
         if not self._running:
@@ -127,14 +197,34 @@ class ThreadCrew(Generic[T]):
         return batch
 
     def close(self) -> None:
-        """Wait for what still runs; nothing new is taken."""
+        """Wait for what is under way; nothing new is taken."""
+        with self._alone:
+            self._jobs.clear()
         self._pool.shutdown(wait=True)
 
-    def _carry(self, job: Job[T]) -> None:
+    def _work(self, job: Job[T] | None) -> None:
+        """What one hand does until there is nothing more for it."""
+        while job is not None:
+            try:
+                self._results.put(carry_out(job, self._wait_for))
+            except BaseException as error:  # noqa: BLE001 - the main thread raises it; a thread would lose it
+                self._results.put(error)
+            with self._alone:
+                needed = self._busy <= self._hands.wanted
+                job = self._jobs.popleft() if self._jobs and needed else None
+                if job is None:
+                    self._busy -= 1
+
+    def _wait_for(self, step: Step) -> object:
+        if not isinstance(step, Exchange):
+            return step.now()
+        began_s, busy_s = time.monotonic(), time.thread_time()
         try:
-            self._results.put(carry_out(job))
-        except BaseException as error:  # noqa: BLE001 - the main thread raises it; a thread would lose it
-            self._results.put(error)
+            return step.now()
+        finally:
+            now_s, cpu_s = time.monotonic(), time.thread_time() - busy_s
+            with self._alone:
+                self._hands.note(took_s=now_s - began_s, cpu_s=cpu_s, now_s=now_s)
 
     def _take(self, timeout_s: float | None) -> T:
         result = self._results.get(timeout=timeout_s)

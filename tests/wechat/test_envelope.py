@@ -38,6 +38,11 @@ PRINTED = """<xml>
 </xml>"""
 
 
+#: Texts in which sections end, nearly end, and end twice.
+cdata_ends = st.text("]>a祝<&\n ", max_size=12)
+digits = st.text("0123456789٣１", max_size=6)
+
+
 # ---------------------------------------------------------------- out
 
 
@@ -61,6 +66,21 @@ def test_only_plain_digits_are_bare(value: str) -> None:
 @given(parameters=st.dictionaries(names, sendable, max_size=6))
 def test_what_is_sent_arrives_unchanged(parameters: dict[str, str]) -> None:
     assert from_xml(to_xml(parameters)) == parameters
+
+
+def by_lxml(parameters: dict[str, str]) -> bytes:
+    """The same body through a tree, as a library writes it."""
+    root = etree.Element("xml")
+    for name, value in parameters.items():
+        field = etree.SubElement(root, name)
+        field.text = value if value.isascii() and value.isdigit() else etree.CDATA(value)
+    return etree.tostring(root, encoding="utf-8")
+
+
+@given(parameters=st.dictionaries(names, st.one_of(sendable, cdata_ends, digits), min_size=1, max_size=14))
+def test_the_body_is_byte_for_byte_what_lxml_would_write(parameters: dict[str, str]) -> None:
+    """It is put together by hand because every request needs one."""
+    assert to_xml(parameters) == by_lxml(parameters)
 
 
 @pytest.mark.parametrize(
