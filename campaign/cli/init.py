@@ -117,12 +117,16 @@ TEMPLATE: Final[Sequence[Table]] = (
                 text("WeChat Pay allows a merchant 30, over all programs that send for it."),
             ),
             Key("queries_per_second", "20", text("Questions a second.")),
-            Key("workers", "16", text("Requests in flight at once, at most.")),
+            Key("workers", "16", text("Requests in flight at once, at most; fewer where fewer do.")),
             Key("connect_timeout_s", "5", text("Seconds.")),
             Key(
                 "read_timeout_s", "15", text("Seconds without an answer until the packet counts as in doubt.")
             ),
-            Key("transport", '"requests"', text("The HTTP library.")),
+            Key(
+                "transport",
+                '"requests"',
+                text('The HTTP library; "curl" is faster and needs: pip install "campaign[fast]".'),
+            ),
         ),
     ),
     Table(

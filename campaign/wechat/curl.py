@@ -16,10 +16,9 @@ import socket
 import ssl
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from campaign.errors import GatewayError, NotSent
@@ -34,10 +33,13 @@ from campaign.wechat.transport import HEADERS, Download
 os.environ.pop("SSLKEYLOGFILE", None)
 import pycurl
 
-#: With nothing to wait for (a name is being looked up) it looks again after so long.
+#: With nothing to wait for (a name is being looked up) it looks again after so long; so often for deadlines.
 _LOOK_AGAIN_S: Final = 0.01
 #: One wait lasts no longer, so that a deadline or a free place is noticed.
 _WAIT_S_MAX: Final = 0.1
+
+#: A connection, as libcurl names it: their IP, ours, their port, ours.
+Addresses: TypeAlias = tuple[str | int, ...]
 
 _WRITE: Final[int] = pycurl.PREREQFUNC_OK
 _STOP: Final[int] = pycurl.PREREQFUNC_ABORT
@@ -98,8 +100,9 @@ class CurlTransport:
         self._idle: list[_Flight] = []
         self._made = 0
         self._flying: dict[pycurl.Curl, _Flight] = {}
-        self._landed: deque[_Flight] = deque()
-        self._sockets: dict[int, int] = {}
+        self._landed: list[tuple[object, bytes | GatewayError]] = []
+        self._deadlines_s = 0.0
+        self._sockets: dict[Addresses, int] = {}
         self._alone = threading.RLock()
 
     @property
@@ -120,13 +123,15 @@ class CurlTransport:
             while not self.room:
                 if time.monotonic() >= until_s:
                     raise self._busy()
-                self._carry_on(until_s - time.monotonic())
-            flight = self._depart(path, body, tag=None, bytes_max=bytes_max)
-            while flight not in self._landed:
-                self._carry_on(_WAIT_S_MAX)
-            self._landed.remove(flight)
-            outcome, digest = flight.outcome, flight.digest
-            self._idle.append(flight)
+                self._wait(until_s - time.monotonic())
+                self._turn()
+            flight = self._depart(path, body, tag=(ours := object()), bytes_max=bytes_max)
+            self._turn()
+            while (landing := self._landing_of(ours)) is None:
+                self._wait(_WAIT_S_MAX)
+                self._turn()
+            self._landed.remove(landing)
+            outcome, digest = landing[1], flight.digest
         finally:
             self._alone.release()
         if isinstance(outcome, GatewayError):
@@ -146,10 +151,11 @@ class CurlTransport:
     def landed(self, wait_s: float) -> list[tuple[object, bytes | GatewayError]]:
         """See `campaign.ports.Line`."""
         with self._alone:
-            self._carry_on(0 if self._landed else wait_s)
-            came = [(flight.tag, flight.outcome) for flight in self._landed]
-            self._idle += self._landed
-            self._landed.clear()
+            self._turn()
+            if wait_s > 0 and not self._landed:
+                self._wait(wait_s)
+                self._turn()
+            came, self._landed = self._landed, []
         return came
 
     def close(self) -> None:
@@ -179,13 +185,11 @@ class CurlTransport:
         self._flying[flight.easy] = flight
         self._multi.add_handle(flight.easy)
 
-    def _carry_on(self, wait_s: float) -> None:
-        """Write and read what can be; if nothing was over then, wait for more and do it once again."""
-        self._multi.perform()
-        self._collect()
-        if self._landed or wait_s <= 0:
-            return
-        self._wait(wait_s)
+    def _landing_of(self, tag: object) -> tuple[object, bytes | GatewayError] | None:
+        return next((landing for landing in self._landed if landing[0] is tag), None)
+
+    def _turn(self) -> None:
+        """Write and read what can be written and read now."""
         self._multi.perform()
         self._collect()
 
@@ -193,9 +197,10 @@ class CurlTransport:
         if not self._flying:
             time.sleep(wait_s)
             return
-        wait_s = min(wait_s, _WAIT_S_MAX, self._multi.timeout() / 1000 if self._multi.timeout() >= 0 else 1)
+        wait_s = min(wait_s, _WAIT_S_MAX)
+        wishes_ms = self._multi.timeout()  # libcurl's own timers; -1: none
         try:
-            ready = self._multi.select(wait_s)
+            ready = self._multi.select(min(wait_s, wishes_ms / 1000) if wishes_ms >= 0 else wait_s)
         except pycurl.error:  # a signal
             return
         if ready < 0:
@@ -210,6 +215,9 @@ class CurlTransport:
             for easy, code, said in bad:
                 self._end(easy, _cause(easy, code, said))
         now_s = time.monotonic()
+        if now_s < self._deadlines_s:
+            return
+        self._deadlines_s = now_s + _LOOK_AGAIN_S
         late = [
             f.easy for f in self._flying.values() if f.written and now_s >= f.written_s + self._read_timeout_s
         ]
@@ -231,7 +239,8 @@ class CurlTransport:
                 self._try_next_host(flight)
                 return
             flight.outcome = transport.nowhere_sent(flight.failures)
-        self._landed.append(flight)
+        self._landed.append((flight.tag, flight.outcome))
+        self._idle.append(flight)
 
     def _busy(self) -> NotSent:
         return transport.not_sent(urlsplit(self._urls[0]).netloc, text("all connections are busy"))
@@ -240,8 +249,8 @@ class CurlTransport:
 class _Flight:
     """One request under way, and its place, which the next one takes over."""
 
-    def __init__(self, options: Sequence[tuple[int, object]], sockets: dict[int, int]) -> None:
-        """``sockets``: of all connections, by their local port."""
+    def __init__(self, options: Sequence[tuple[int, object]], sockets: dict[Addresses, int]) -> None:
+        """``sockets``: of all connections, by their addresses."""
         self._sockets = sockets
         self._opened: list[int] = []
         self.easy = pycurl.Curl()
@@ -295,14 +304,14 @@ class _Flight:
         self._opened.append(descriptor)
         return _SOCKET
 
-    def _about_to_write(self, _their_ip: str, _our_ip: str, _their_port: int, our_port: int) -> int:
+    def _about_to_write(self, *addresses: str | int) -> int:
         """Called when the connection stands, and once more where libcurl would repeat by itself."""
         if self.written:
             return _STOP
         if self._opened:
-            self._sockets[our_port] = _bound_to(our_port, self._opened)
+            self._sockets[addresses] = _bound_to(addresses[-1], self._opened)
             self._opened.clear()
-        elif _is_dead(self._sockets[our_port]):
+        elif _is_dead(self._sockets.get(addresses, -1)):
             self.met_dead = True
             return _STOP
         self.written = True
@@ -348,8 +357,8 @@ def _options(
     return options
 
 
-def _bound_to(port: int, descriptors: Sequence[int]) -> int:
-    """The socket with this local port; others were tried beside it and are closed."""
+def _bound_to(port: str | int, descriptors: Sequence[int]) -> int:
+    """The socket with this local port, else -1; others were tried beside it and are closed."""
     for descriptor in descriptors:
         with contextlib.suppress(OSError):
             borrowed = socket.socket(fileno=descriptor)
@@ -363,6 +372,8 @@ def _bound_to(port: int, descriptors: Sequence[int]) -> int:
 
 def _is_dead(descriptor: int) -> bool:
     """Whether a kept connection has something to read although nothing was asked: its end, or nonsense."""
+    if descriptor < 0:
+        return False
     look = select.poll()
     look.register(descriptor, select.POLLIN)
     return bool(look.poll(0))
