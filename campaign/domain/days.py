@@ -19,10 +19,20 @@ _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]
 HOUR_S: Final = 3600.0
 DAY_S: Final = 24 * HOUR_S
 
+#: China has been at UTC+8 without summer time since 1991: from then on plain arithmetic does, ten times as
+#: fast, which counts in a report of a million rows.
+_OFFSET_S: Final = 8 * HOUR_S
+_UNIX_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone, for differences only
+_UNIX_EPOCH_ORDINAL: Final = _UNIX_EPOCH.toordinal()
+_PLAIN_FROM: Final = datetime(1992, 1, 1)  # noqa: DTZ001 - Beijing's wall clock
+_PLAIN_FROM_S: Final = (_PLAIN_FROM - _UNIX_EPOCH).total_seconds() - _OFFSET_S
+
 
 def beijing_day(at_s: float) -> date:
     """The Beijing calendar day of a moment in Unix seconds."""
-    return beijing_time(at_s).date()
+    if at_s < _PLAIN_FROM_S:
+        return beijing_time(at_s).date()
+    return date.fromordinal(_UNIX_EPOCH_ORDINAL + int((at_s + _OFFSET_S) // DAY_S))
 
 
 def beijing_days(at_s: float) -> tuple[date, ...]:
@@ -52,7 +62,9 @@ def beijing_time(at_s: float) -> datetime:
 
 def rfc3339(at_s: float) -> str:
     """A moment in Unix seconds as RFC 3339 text in Beijing time, to the second."""
-    return beijing_time(at_s).isoformat(timespec="seconds")
+    if at_s < _PLAIN_FROM_S:
+        return beijing_time(at_s).isoformat(timespec="seconds")
+    return f"{_wall_clock(at_s).isoformat()}+08:00"
 
 
 def moment_s(beijing_text: str) -> float:
@@ -63,9 +75,19 @@ def moment_s(beijing_text: str) -> float:
     """
     if not _MOMENT.fullmatch(beijing_text):
         raise ValueError(beijing_text)
-    return datetime.fromisoformat(beijing_text).replace(tzinfo=BEIJING).timestamp()
+    naive = datetime.fromisoformat(beijing_text)
+    if naive < _PLAIN_FROM:
+        return naive.replace(tzinfo=BEIJING).timestamp()
+    return (naive - _UNIX_EPOCH).total_seconds() - _OFFSET_S
 
 
 def beijing_text(at_s: float) -> str:
     """A moment in Unix seconds as WeChat Pay writes it, ``YYYY-MM-DD HH:MM:SS`` in Beijing time."""
-    return beijing_time(at_s).strftime("%Y-%m-%d %H:%M:%S")
+    if at_s < _PLAIN_FROM_S:
+        return beijing_time(at_s).strftime("%Y-%m-%d %H:%M:%S")
+    return _wall_clock(at_s).isoformat(" ")
+
+
+def _wall_clock(at_s: float) -> datetime:
+    """What clocks in Beijing show, to the second, since 1992."""
+    return _UNIX_EPOCH + timedelta(seconds=at_s // 1 + _OFFSET_S)

@@ -151,4 +151,4 @@ def closed_at_s(entry: Entry) -> float | None:
 
 
 def _month(at_s: float | None) -> str:
-    return "" if at_s is None else f"{beijing_day(at_s):%Y-%m}"
+    return "" if at_s is None else beijing_day(at_s).isoformat()[:7]

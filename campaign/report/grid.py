@@ -182,9 +182,9 @@ class Grid:
         self._wrap = wrap
         if wrap:
             styles[Kind.TEXT] = book.styles["wrap"]
-        #: Letter, kind and style number of each column.
+        #: How a cell of each column begins before its row's number, its kind, and what follows the number.
         self._cells = [
-            (xl_col_to_name(column), kind, styles[kind]._get_xf_index())
+            (f'<c r="{xl_col_to_name(column)}', kind, f'" s="{styles[kind]._get_xf_index()}"')
             for column, (_, kind, _) in enumerate(columns)
         ]
         self._sheets: list[tuple[RowSheet, int, int]] = []
@@ -215,18 +215,17 @@ class Grid:
             self._open()
         number = self._next + 1
         cells = []
-        for (letter, kind, style), value in zip(self._cells, values, strict=True):
+        for (begin, kind, middle), value in zip(self._cells, values, strict=True):
             if value is None or value == "":
                 continue
-            begin = f'<c r="{letter}{number}" s="{style}"'
-            if isinstance(value, str):
-                cells.append(f'{begin} t="inlineStr"><is>{_text_xml(value)}</is></c>')
-            else:
-                if kind is Kind.MONEY:
-                    value = yuan(value)
-                elif kind is Kind.TIME:
-                    value = (round(value) + _BEIJING_OFFSET_S) / _DAY_S + _UNIX_EPOCH_DAY
-                cells.append(f"{begin}><v>{value!r}</v></c>")
+            if value.__class__ is str:
+                cells.append(f'{begin}{number}{middle} t="inlineStr"><is>{_text_xml(value)}</is></c>')
+                continue
+            if kind is Kind.MONEY:
+                value = yuan(value)  # type: ignore[arg-type]  # mypy does not follow __class__
+            elif kind is Kind.TIME:
+                value = (round(value) + _BEIJING_OFFSET_S) / _DAY_S + _UNIX_EPOCH_DAY  # type: ignore[arg-type]
+            cells.append(f"{begin}{number}{middle}><v>{value!r}</v></c>")
         height = _LINE_HEIGHT * self._lines(values) if self._wrap else None
         self._sheet.write_row_xml(
             self._next, "".join(cells), last_column=len(self._columns) - 1, height=height
@@ -293,7 +292,8 @@ def _text_xml(value: str) -> str:
     """The ``<t>`` element of a text. Excel writes control characters as ``_x000B_``, in any text."""
     if len(value) > _CELL_LENGTH_MAX:
         value = value[: _CELL_LENGTH_MAX - 1] + "…"
-    if not _SPECIAL.search(value):
+    # Numbers and openids are letters and digits only, which is quickly known.
+    if value.isalnum() or not _SPECIAL.search(value):
         return f"<t>{value}</t>"
     value = _LOOKS_ESCAPED.sub("_x005F_", value)
     value = _CONTROL.sub(lambda found: f"_x{ord(found[0]):04X}_", value)

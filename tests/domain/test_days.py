@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+import math
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -96,3 +98,15 @@ def test_another_form_of_time_is_refused(text):
 
 def test_rfc3339_names_its_offset_and_whole_seconds():
     assert rfc3339(MIDNIGHT_S + 0.75) == "2026-03-04T00:00:00+08:00"
+
+
+@given(st.integers(0, 4 * 10**12))
+def test_the_quick_arithmetic_is_that_of_the_time_zone(at_ms: int) -> None:
+    """China kept summer time until 1991; from then on there are no more surprises to know about."""
+    at_s = at_ms / 1000
+    there = datetime.fromtimestamp(at_s, ZoneInfo("Asia/Shanghai"))
+    assert beijing_day(at_s) == there.date()
+    assert rfc3339(at_s) == there.isoformat(timespec="seconds")
+    assert beijing_text(at_s) == f"{there:%Y-%m-%d %H:%M:%S}"
+    if not there.fold and there.utcoffset() == timedelta(hours=8):
+        assert moment_s(beijing_text(at_s)) == math.floor(at_s)
