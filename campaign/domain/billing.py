@@ -15,7 +15,7 @@ from typing import Final
 
 from campaign.domain.bill import Billed
 from campaign.domain.entry import Entry
-from campaign.domain.matching import debit_days, refund_days
+from campaign.domain.matching import debit_days, is_unconfirmed, refund_days
 from campaign.domain.money import Sum
 from campaign.domain.state import OPEN
 from campaign.domain.verdict import DEBITED, Verdict
@@ -40,7 +40,7 @@ class Billing:
     #: Of these rows those that are open: the bill says more than WeChat Pay's answers so far.
     paid_ahead: Sum = field(default_factory=Sum)
     back_ahead: Sum = field(default_factory=Sum)
-    #: Rows whose debit, or refund, may stand on a bill that was not matched yet.
+    #: Rows whose debit, or refund, may stand on a bill that was not matched yet, or may turn out to be none.
     paid_later: Sum = field(default_factory=Sum)
     back_later: Sum = field(default_factory=Sum)
     #: The Beijing days of those bills.
@@ -52,7 +52,7 @@ class Billing:
             self.paid.add(billed.paid_fen)
             if found not in DEBITED and entry.state in OPEN:
                 self.paid_ahead.add(billed.paid_fen)
-        elif found in DEBITED and self._later(debit_days, entry):
+        elif found in DEBITED and (self._later(debit_days, entry) or is_unconfirmed(entry)):
             self.paid_later.add(entry.total_amount)
         if billed.back_fen is not None:
             self.back.add(billed.back_fen)

@@ -65,7 +65,8 @@ class Match:
     by_amount: int = 0
     #: Paid rows whose debit may be on a day that no bill covers.
     outside: int = 0
-    #: Rows with a line that says more than WeChat Pay's answers so far; they are still asked about.
+    #: Rows whose bill, with or without a line, says more than WeChat Pay's answers so far; they are still
+    #: asked about.
     ahead: int = 0
     #: Lines of other campaigns in the ledger, and of other business.
     elsewhere: int = 0
@@ -322,6 +323,8 @@ class _Matching:
                     self.found.by_amount += 1
                     self.found.pairs.append((wanted.entry.mch_billno, self._lines[place]))
                     self._count(wanted, in_bill=True)
+                elif not wanted.incoming and is_unconfirmed(wanted.entry):
+                    self.found.ahead += 1
                 elif not wanted.days - self._covered:
                     self._count(wanted, in_bill=False)
                     self.found.findings.append(
@@ -339,8 +342,18 @@ class _Matching:
             (found.bill_refunded if wanted.incoming else found.bill_sent).add(wanted.fen)
 
 
+def is_unconfirmed(entry: Entry) -> bool:
+    """Whether a row is called paid on the answer to its request alone, and the program still asks.
+
+    What was answered SUCCESS may fail within minutes: without a debit, the next answer will say so.
+    """
+    if entry.state is not State.ACCEPTED or entry.status or entry.flag is not None or entry.todo is None:
+        return False
+    return (entry.asked_at_s or 0.0) - (entry.accepted_at_s or 0.0) < REPEAT_WINDOW_S
+
+
 def _is_ahead(entry: Entry, line: BillLine) -> bool:
-    """Whether a line tells of an open row what WeChat Pay just was not asked about in time.
+    """Whether a line tells of an open row what WeChat Pay was not asked about since.
 
     The program still asks, so the answer will say the same: that is no discrepancy, unless days go by.
     """

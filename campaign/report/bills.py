@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from campaign.domain.days import beijing_text
 from campaign.domain.money import Sum
@@ -15,7 +16,7 @@ AHEAD = text("on the bills, and not told by WeChat Pay yet")
 PAID_BILLED = text("debits in the funds bills")
 BACK = text("came back, by the ledger")
 BACK_BILLED = text("refunds in the funds bills")
-LATER = text("on bills that were not matched yet")
+LATER = text("not on a matched bill yet")
 DIFFERENCE = text("difference (must be zero)")
 
 #: So many days are named one by one.
@@ -33,21 +34,36 @@ def back_by_ledger(summary: Summary) -> Sum:
     return Sum(summary.totals.verdicts[Verdict.REFUNDED].rows, summary.refunded_fen)
 
 
-def tied(summary: Summary) -> list[tuple[Text, Sum]]:
-    """The figures, each block ending with its difference."""
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """One figure; a block of them ends with its difference."""
+
+    label: Text
+    total: Sum
+    difference: bool = False
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it is a difference that is not zero."""
+        return self.difference and self.total != Sum()
+
+
+def tied(summary: Summary) -> list[Tie]:
+    """The figures for people; what is only sometimes there is left out where it is zero."""
     billing, paid, back = summary.billing, paid_by_ledger(summary), back_by_ledger(summary)
-    return [
-        (PAID, paid),
-        (AHEAD, billing.paid_ahead),
-        (PAID_BILLED, billing.paid),
-        (LATER, billing.paid_later),
-        (DIFFERENCE, billing.paid_difference(paid)),
-        (BACK, back),
-        (AHEAD, billing.back_ahead),
-        (BACK_BILLED, billing.back),
-        (LATER, billing.back_later),
-        (DIFFERENCE, billing.back_difference(back)),
-    ]
+    ties = (
+        Tie(PAID, paid),
+        Tie(AHEAD, billing.paid_ahead),
+        Tie(PAID_BILLED, billing.paid),
+        Tie(LATER, billing.paid_later),
+        Tie(DIFFERENCE, billing.paid_difference(paid), difference=True),
+        Tie(BACK, back),
+        Tie(AHEAD, billing.back_ahead),
+        Tie(BACK_BILLED, billing.back),
+        Tie(LATER, billing.back_later),
+        Tie(DIFFERENCE, billing.back_difference(back), difference=True),
+    )
+    return [tie for tie in ties if tie.total.rows or tie.label not in (AHEAD, LATER)]
 
 
 def standing(summary: Summary) -> Text:

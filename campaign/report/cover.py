@@ -159,7 +159,7 @@ class Cover:
     def _bills(self, summary: Summary, ranges: Ranges) -> None:
         """The totals tie to the funds bills, or the difference shows."""
         billing, paid, back = summary.billing, paid_by_ledger(summary), back_by_ledger(summary)
-        self._section(text("Tied to the funds bills"), text("by"))
+        self._section(text("Tied to the funds bills"), text("figure"))
         by_ledger = f"=B{self._taken_row}", f"=C{self._taken_row}"
         sums = (paid, billing.paid_ahead, billing.paid, billing.paid_later)
         self._tie(PAID, PAID_BILLED, by_ledger, ranges.billed, sums)

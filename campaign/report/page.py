@@ -115,8 +115,14 @@ class PageReport:
             "total": {"rows": f"{totals.planned.rows:,}", "yuan": yuan_grouped(totals.planned.fen)},
             "adds_up": totals.difference == Sum(),
             "bills": [
-                {"label": say(label), "rows": f"{total.rows:,}", "yuan": yuan_grouped(total.fen)}
-                for label, total in tied(summary)
+                {
+                    "label": say(tie.label),
+                    "rows": f"{tie.total.rows:,}",
+                    "yuan": yuan_grouped(tie.total.fen),
+                    "difference": tie.difference,
+                    "wrong": tie.wrong,
+                }
+                for tie in tied(summary)
             ],
             "matched": say(standing(summary)),
             "charts": [*self._day_chart(summary), *self._hour_chart(summary)],

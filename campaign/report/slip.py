@@ -92,7 +92,10 @@ def slip_content(
         ],
         "total": _figures(summary.totals.planned),
         "paid": _figures(summary.paid),
-        "bills": [{"label": say(label), **_figures(total)} for label, total in tied(summary)],
+        "bills": [
+            {"label": say(tie.label), "difference": tie.difference, "wrong": tie.wrong, **_figures(tie.total)}
+            for tie in tied(summary)
+        ],
         "matched": say(standing(summary)),
         "notes": [say(note) for note in notes(facts, summary, needs=needs, explain=explain)],
         "signers": [say(who) for who in (text("prepared by"), text("checked by"), text("approved by"))],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from campaign.domain.bill import Bill, BillLine
 from campaign.domain.days import DAY_S, beijing_text
-from campaign.domain.entry import Entry, Flag, Tally
+from campaign.domain.entry import Entry, Flag, Tally, Todo
 from campaign.domain.finding import Finding, Kind
 from campaign.domain.matching import Match, match
 from campaign.domain.state import Evidence, State
@@ -428,3 +428,43 @@ def test_every_planted_discrepancy_is_named_exactly_once_and_nothing_else_is(pla
     assert named == planted
     assert not found.breaks
     assert all(account.difference_fen == 0 for account in found.accounts)
+
+
+# What the bill knows before we do
+
+
+def test_a_line_about_a_row_that_is_still_asked_about_is_no_discrepancy() -> None:
+    """In doubt when the bill was made; the next answer will say the same. After three days it is one."""
+    doubt = sent("oA 1.88", State.IN_DOUBT, todo=Todo.ASK, accepted_at_s=None, asked_at_s=NOW_S + 60)
+    found = matched(doubt, bills=bill(debit(doubt), days=["2026-03-03"]))
+    assert (found.findings, found.ahead, found.bill_sent.rows) == ([], 1, 0)
+    for changes in ({"todo": None}, {"flag": Flag.STUCK}, {"asked_at_s": NOW_S + 3 * DAY_S + 60}):
+        late = replace(doubt, **changes)
+        assert the_finding(matched(late, bills=bill(debit(late)))).kind is Kind.DEBIT_UNEXPECTED
+
+
+def test_what_was_only_answered_with_success_is_missed_once_it_was_asked_about() -> None:
+    """SUCCESS may fail within minutes; then there is no debit, and the next answer says so."""
+    row = sent("oA 1.88", status="", todo=Todo.ASK, asked_at_s=None)
+    empty = bill(debit(B), days=["2026-03-03"])
+    found = matched(row, B, bills=empty)
+    assert (found.findings, found.ahead) == ([], 1)
+    for changes in ({"status": "SENT"}, {"todo": None}, {"asked_at_s": NOW_S + 4 * DAY_S}):
+        assert the_finding(matched(replace(row, **changes), B, bills=empty)).kind is Kind.NOT_IN_BILL
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_finding_says_what_should_have_moved_and_what_did(kind: Kind) -> None:
+    """None for both, where it is about no amount; else the difference is what finance looks for."""
+    of_row = kind not in (Kind.NOT_IN_LEDGER, Kind.UNKNOWN_BUSINESS)
+    finding = Finding(
+        kind=kind,
+        owner=Owner.FINANCE,
+        reason=text("x"),
+        advice=text("y"),
+        since_s=0.0,
+        entry=A if of_row else None,
+        lines=(debit(A),),
+    )
+    assert (finding.ledger_fen is None) == (finding.bill_fen is None)
+    assert finding.key == replace(finding, since_s=1.0).key
