@@ -121,28 +121,6 @@ def check(
     return SheetRejected.exit_code if reading.problems else 0
 
 
-def read(
-    sheet: Path,
-    settings: Settings,
-    *,
-    worksheet: str | None,
-    limit: int | None,
-    allow_repeats: bool,
-    include_hidden: bool,
-) -> Reading:
-    """Read a sheet with the options and settings that concern reading."""
-    return read_sheet(
-        sheet,
-        read_options(
-            settings,
-            worksheet=worksheet,
-            limit=limit,
-            allow_repeats=allow_repeats,
-            include_hidden=include_hidden,
-        ),
-    )
-
-
 def read_options(
     settings: Settings,
     *,
@@ -187,7 +165,7 @@ def _tell_preview(orders: Sequence[PacketOrder], session: Session) -> None:
         session.say(text("  row {row}  {packet}", row=order.source.row, packet=preview_text(order)))
 
 
-def facts_of(reading: Reading, *, partial: bool) -> SheetFacts:
+def facts_of(reading: Reading, *, partial: bool, plan_digest: str) -> SheetFacts:
     """What the ledger remembers of a sheet. One of our own fix sheets shows a part on purpose."""
     return SheetFacts(
         file=reading.file,
@@ -195,6 +173,7 @@ def facts_of(reading: Reading, *, partial: bool) -> SheetFacts:
         key_column=reading.key_column,
         own_headers=reading.own_headers,
         partial=partial or bool(reading.tied_to),
+        plan_digest=plan_digest,
     )
 
 

@@ -31,6 +31,23 @@ def tell_forecast(planned: Forecast, session: Session) -> None:
     )
     if len(planned.histogram) > 1:
         _tell_histogram(planned, session)
+    _tell_time_and_budget(planned, session)
+
+
+def tell_rest(planned: Forecast, session: Session) -> None:
+    """Print what is left of a campaign whose sheet and settings are those of its last run."""
+    session.say(
+        text(
+            "Sheet and settings are unchanged. Still to be sent: {rows} packets, {total} yuan.",
+            rows=planned.rows,
+            total=yuan_grouped(planned.total_fen),
+        )
+    )
+    _tell_time_and_budget(planned, session)
+
+
+def _tell_time_and_budget(planned: Forecast, session: Session) -> None:
+    say = session.say
     say(text("Sending takes about {time} at the configured pace.", time=duration(planned.seconds)))
     if planned.days > 1:
         say(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from campaign import notify
 from campaign.cli.answers import as_json, exit_code, tell
-from campaign.cli.check import facts_of, read, tell_reading
+from campaign.cli.check import facts_of, read_options, tell_reading
 from campaign.cli.desk import interruptible, open_desk
-from campaign.cli.forecast import tell_forecast
+from campaign.cli.forecast import tell_forecast, tell_rest
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
 from campaign.cli.gateway import open_gateway
 from campaign.cli.names import (
@@ -24,18 +25,20 @@ from campaign.cli.names import (
     remember_rows,
 )
 from campaign.cli.progress import Progress
+from campaign.cli.unchanged import plan_digest, unchanged
 from campaign.config import Settings
 from campaign.domain.billno import canonical_campaign_id
-from campaign.domain.forecast import budget_problems, forecast
+from campaign.domain.forecast import Forecast, budget_problems, forecast
+from campaign.domain.limits import days_needed
 from campaign.domain.money import yuan_grouped
-from campaign.domain.order import Source
+from campaign.domain.order import PacketOrder, Source
 from campaign.domain.plan import Draft
 from campaign.domain.state import COMMITTED, State
 from campaign.errors import Conflict, SameListAgain, SheetRejected, UsageError
 from campaign.ledger.lock import hold_campaign
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock, SystemClock
-from campaign.sheet import Reading
+from campaign.sheet import Reading, read_sheet
 from campaign.stages.news import of_run
 from campaign.stages.plan import Lost, SheetFacts, draft, plan, refuse_lost_list, refuse_same_list
 from campaign.stages.send import send
@@ -93,15 +96,17 @@ def run(
     unmask: bool,
 ) -> int:
     settings = session.settings(beside=sheet)
-    reading = read(
-        sheet,
+    options = read_options(
         settings,
         worksheet=worksheet,
         limit=limit,
         allow_repeats=allow_repeats,
         include_hidden=include_hidden,
     )
-    if reading.problems:
+    clock = SystemClock()
+    same = None if reopen or new_ledger else unchanged(sheet, options, settings, clock, name=name)
+    reading = None if same else read_sheet(sheet, options)
+    if reading is not None and reading.problems:
         tell_reading(reading, session, unmask=unmask)
         return SheetRejected.exit_code
     if not yes and not session.interactive:
@@ -109,61 +114,35 @@ def run(
             text("There is no terminal to ask on, so nothing was sent."),
             advice=text("Add --yes if the sheet may be paid without a question."),
         )
-    campaign = campaign_name(reading, name, sheet)
-    clock = SystemClock()
+    if reading is None:
+        assert same is not None
+        campaign, facts = same.campaign, same.facts
+    else:
+        campaign = campaign_name(reading, name, sheet)
+        digest = plan_digest(reading.digest, sheet, options, settings, campaign=campaign)
+        facts = facts_of(reading, partial=limit is not None, plan_digest=digest)
     with (
         hold_campaign(settings.ledger_path(), campaign),
         ledger_to_run(settings, session, clock, new_ledger=new_ledger) as ledger,
         other_ledgers(settings, clock) as others,
     ):
         _refuse_cancelled(ledger, campaign, reopen=reopen)
-        facts = facts_of(reading, partial=limit is not None)
-
-        def drafting() -> Draft:
-            return draft(ledger, reading.orders, campaign=campaign, sheet=facts, sender=settings.sender())
-
-        drafted = drafting()
-        may_repeat = _named(also_pays)
-        may_repeat |= _refuse_same_list(
-            session,
-            (ledger, *others.now()),
-            clock,
-            drafted,
-            facts,
-            also_pays=may_repeat,
-            may_ask=session.interactive,
-            lost=lost_lists(settings, (ledger, *others.now())),
+        planner = _Planner(session, settings, ledger, others, clock, campaign, facts)
+        if same:
+            same.require_still(ledger)
+        agreed = (
+            planner.agree_to_rest(yes=yes)
+            if reading is None
+            else planner.plan(reading, _named(also_pays), yes=yes, reopen=reopen)
         )
-        if not _agreed(session, settings, ledger, reading, drafted, yes=yes):
+        if not agreed:
             session.say(text("Nothing was sent and nothing was recorded."))
             if session.json:
                 session.answer_json({"campaign": campaign, "declined": True})
             return 0
-        title = settings.campaign.title
-        remember_rows(settings, drafted, clock.now_s())
-        with ledger.atomic():
-            # While the question was open, somebody may have planned a copy of this list.
-            _refuse_same_list(
-                session,
-                (ledger, *others.now()),
-                clock,
-                drafted,
-                facts,
-                also_pays=may_repeat,
-                may_ask=False,
-            )
-            if reopen:
-                ledger.reopen(campaign, clock.now_s())
-            plan(ledger, drafted, sheet=facts, title=title, now_s=clock.now_s())
-        remember_plan(settings, ledger)
 
         def replan() -> bool:
-            try:
-                again = drafting()
-            except Conflict:  # refused before anything is sent, so that is the next run's to say
-                return False
-            plan(ledger, again, sheet=facts, title=title, now_s=clock.now_s())
-            return bool(again.revised)
+            return planner.may_replan() and planner.replan(reading or read_sheet(sheet, options))
 
         interrupted = False
         if worked := is_unfinished(ledger, campaign):
@@ -322,32 +301,143 @@ def _refuse_same_list(
     return frozenset(found.campaign for found in common)
 
 
-def _agreed(
-    session: Session, settings: Settings, ledger: Ledger, reading: Reading, drafted: Draft, *, yes: bool
-) -> bool:
-    """Show what would be paid, and ask. True as well when nothing new is to be sent.
+class _Planner:
+    """Brings a sheet into the ledger, with the operator's consent."""
 
-    Raises:
-        SheetRejected: the sheet does not fit into the operator's own limits.
-    """
-    for note in reading.notes:
-        session.say(note)
-    limits = settings.limits.as_limits()
-    totals = ledger.totals(drafted.campaign)
-    counted = sum(totals.get(state, (0, 0))[1] for state in (*COMMITTED, State.REFUNDED))
-    planned = forecast(
-        drafted.pending, limits, sends_per_second=settings.gateway.sends_per_second, counted_fen=counted
-    )
-    problems = budget_problems(planned, limits, Source(file=reading.file, sheet=reading.sheet, row=0))
-    if problems:
-        raise SheetRejected(
-            text("{sheet}: {problem}. Nothing was sent.", sheet=reading.file, problem=problems[0].problem),
-            advice=problems[0].advice,
+    def __init__(
+        self,
+        session: Session,
+        settings: Settings,
+        ledger: Ledger,
+        others: OtherLedgers,
+        clock: Clock,
+        campaign: str,
+        facts: SheetFacts,
+    ) -> None:
+        self._session, self._settings, self._clock = session, settings, clock
+        self._ledger, self._others = ledger, others
+        self._campaign, self._facts = campaign, facts
+        #: Whether entries were sent with other values than the sheet and the settings have now.
+        self._outdated = False
+
+    def plan(self, reading: Reading, may_repeat: frozenset[str], *, yes: bool, reopen: bool) -> bool:
+        """Show what would be paid, ask, and give every row its entry; whether somebody agreed.
+
+        Raises:
+            SheetRejected: the sheet does not fit into the operator's own limits.
+            Conflict: it disagrees with the ledger, or another campaign has the same list.
+        """
+        drafted = self._draft(reading)
+        lost = lost_lists(self._settings, (self._ledger, *self._others.now()))
+        may_repeat |= self._refuse_same_list(
+            drafted, may_repeat, may_ask=self._session.interactive, lost=lost
         )
-    if not drafted.pending:
-        session.say(text("Every row of this sheet was sent before; nothing new is sent."))
+        for note in reading.notes:
+            self._session.say(note)
+        planned = self._forecast(drafted.pending)
+        self._require_within_limits(planned)
+        if not self._agreed(planned, tell_forecast, yes=yes):
+            return False
+        remember_rows(self._settings, drafted, self._clock.now_s())
+        with self._ledger.atomic():
+            # While the question was open, somebody may have planned a copy of this list.
+            self._refuse_same_list(drafted, may_repeat, may_ask=False)
+            if reopen:
+                self._ledger.reopen(self._campaign, self._clock.now_s())
+            self._write(drafted)
+        remember_plan(self._settings, self._ledger)
         return True
-    tell_forecast(planned, session)
-    return yes or session.ask(
-        text("Send {rows} packets through {gateway} now?", rows=planned.rows, gateway=settings.gateway_name())
-    )
+
+    def agree_to_rest(self, *, yes: bool) -> bool:
+        """The same for a sheet whose plan the ledger has: only the limits are looked at again."""
+        rows, fen = self._ledger.totals(self._campaign).get(State.PLANNED, (0, 0))
+        unlisted_rows, unlisted_fen = self._ledger.unlisted(self._campaign)
+        limits = self._settings.limits.as_limits()
+        rest = Forecast(
+            rows=rows - unlisted_rows,
+            people=0,
+            total_fen=fen - unlisted_fen,
+            seconds=(rows - unlisted_rows) / self._settings.gateway.sends_per_second,
+            days=days_needed({}, fen - unlisted_fen, limits),
+            budget_left_fen=limits.campaign_fen - self._counted_fen(),
+        )
+        self._require_within_limits(rest)
+        return self._agreed(rest, tell_rest, yes=yes)
+
+    def may_replan(self) -> bool:
+        """Whether planning the same sheet once more could bring anything."""
+        return self._outdated or self._ledger.may_take_up_again(self._campaign)
+
+    def replan(self, reading: Reading) -> bool:
+        """Plan the sheet once more when its rows were sent; whether that brought anything."""
+        self._facts = replace(self._facts, partial=self._facts.partial or bool(reading.tied_to))
+        if reading.digest != self._facts.digest:  # somebody saved it meanwhile: the next run's to look at
+            return False
+        try:
+            again = self._draft(reading)
+        except Conflict:  # refused before anything is sent, so that is the next run's to say
+            return False
+        self._write(again)
+        return bool(again.revised)
+
+    def _draft(self, reading: Reading) -> Draft:
+        return draft(
+            self._ledger,
+            reading.orders,
+            campaign=self._campaign,
+            sheet=self._facts,
+            sender=self._settings.sender(),
+        )
+
+    def _write(self, drafted: Draft) -> None:
+        self._outdated = drafted.outdated > 0
+        title = self._settings.campaign.title
+        plan(self._ledger, drafted, sheet=self._facts, title=title, now_s=self._clock.now_s())
+
+    def _refuse_same_list(
+        self, drafted: Draft, also_pays: frozenset[str], *, may_ask: bool, lost: Sequence[Lost] = ()
+    ) -> frozenset[str]:
+        return _refuse_same_list(
+            self._session,
+            (self._ledger, *self._others.now()),
+            self._clock,
+            drafted,
+            self._facts,
+            also_pays=also_pays,
+            may_ask=may_ask,
+            lost=lost,
+        )
+
+    def _counted_fen(self) -> int:
+        """What the campaign's budget has been used for already."""
+        totals = self._ledger.totals(self._campaign)
+        return sum(totals.get(state, (0, 0))[1] for state in (*COMMITTED, State.REFUNDED))
+
+    def _forecast(self, pending: Sequence[PacketOrder]) -> Forecast:
+        return forecast(
+            pending,
+            self._settings.limits.as_limits(),
+            sends_per_second=self._settings.gateway.sends_per_second,
+            counted_fen=self._counted_fen(),
+        )
+
+    def _require_within_limits(self, planned: Forecast) -> None:
+        whole = Source(file=self._facts.file, sheet="", row=0)
+        problems = budget_problems(planned, self._settings.limits.as_limits(), whole)
+        if problems:
+            raise SheetRejected(
+                text("{sheet}: {problem}. Nothing was sent.", sheet=whole.file, problem=problems[0].problem),
+                advice=problems[0].advice,
+            )
+
+    def _agreed(self, planned: Forecast, tell_it: Callable[[Forecast, Session], None], *, yes: bool) -> bool:
+        """Show what would be paid, and ask. True as well when nothing new is to be sent."""
+        session = self._session
+        if not planned.rows:
+            session.say(text("Every row of this sheet was sent before; nothing new is sent."))
+            return True
+        tell_it(planned, session)
+        gateway = self._settings.gateway_name()
+        return yes or session.ask(
+            text("Send {rows} packets through {gateway} now?", rows=planned.rows, gateway=gateway)
+        )

@@ -67,3 +67,5 @@ class Campaign:
     #: The operator's own columns in sheet order.
     own_headers: tuple[str, ...] = ()
     halt: Halt | None = None
+    #: Of everything that went into the last plan; empty where the next run has to plan in any case.
+    plan_digest: str = ""

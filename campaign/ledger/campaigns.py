@@ -38,18 +38,19 @@ class Campaigns(Chain):
             "sheet_file": campaign.sheet_file,
             "sheet_digest": campaign.sheet_digest,
             "own_headers": json.dumps(campaign.own_headers, ensure_ascii=False),
+            "plan_digest": campaign.plan_digest,
         }
         with self.atomic():
             self._db.execute(
                 """
                 INSERT INTO campaign (name, title, key_column, created_at_s, ask_first, sheet_file,
-                                      sheet_digest, own_headers)
+                                      sheet_digest, own_headers, plan_digest)
                 VALUES (:name, :title, :key_column, :created_at_s,
                         :ask_first OR EXISTS (SELECT 1 FROM meta WHERE key = 'ask_first'),
-                        :sheet_file, :sheet_digest, :own_headers)
+                        :sheet_file, :sheet_digest, :own_headers, :plan_digest)
                 ON CONFLICT (name) DO UPDATE SET title = excluded.title, key_column = excluded.key_column,
                     sheet_file = excluded.sheet_file, sheet_digest = excluded.sheet_digest,
-                    own_headers = excluded.own_headers
+                    own_headers = excluded.own_headers, plan_digest = excluded.plan_digest
                 """,
                 values,
             )

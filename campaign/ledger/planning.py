@@ -53,6 +53,18 @@ class Planning(Reading):
         row = self._one(f"SELECT {KNOWN_COLUMNS} FROM entry WHERE mch_billno = ?", (mch_billno,))
         return None if row is None else known_of(row)
 
+    def may_take_up_again(self, campaign: str) -> bool:
+        """Whether planning the same sheet again would revive an entry.
+
+        That is one whose refusal, before an order was stored, meant the settings as a whole.
+        """
+        sql = f"""
+            SELECT EXISTS (SELECT 1 FROM entry WHERE campaign = {CAMPAIGN_ID} AND state = 'rejected'
+                           AND evidence = 'unstored' AND last_reach = 'abort')
+        """
+        row = self._one(sql, {"campaign": campaign})
+        return bool(row and row[0])
+
     def add_entries(self, entries: Iterable[Entry | NewEntry], at_s: float) -> int:
         """Plan new entries; returns how many. Their order is the order of sending."""
         with self.atomic():

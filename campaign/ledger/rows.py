@@ -35,7 +35,7 @@ KNOWN_COLUMNS: Final = (
 )
 CAMPAIGN_COLUMNS: Final = (
     "name, title, key_column, created_at_s, cancelled_at_s, ask_first, sheet_file, sheet_digest,"
-    " own_headers, halt"
+    " own_headers, halt, plan_digest"
 )
 #: The campaign named by the parameter ``campaign``.
 CAMPAIGN_ID: Final = "(SELECT id FROM campaign WHERE name = :campaign)"
@@ -178,6 +178,7 @@ def campaign_of(row: Row) -> Campaign:
         sheet_digest=row[7],
         own_headers=tuple(json.loads(row[8])),
         halt=None if row[9] is None else _halt(json.loads(row[9])),
+        plan_digest=row[10],
     )
 
 

@@ -99,6 +99,15 @@ def _fingerprint(path: Path) -> tuple[str, bytes]:
     return digest, head
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of the file's bytes, in hex; `Reading.digest`.
+
+    Raises:
+        SheetRejected: it cannot be read, or is empty.
+    """
+    return _fingerprint(path)[0]
+
+
 def open_list(path: Path, options: ReadOptions) -> SheetList:
     """The list that `read_sheet` reads, as cells.
 

@@ -44,6 +44,8 @@ class SheetFacts:
     own_headers: tuple[str, ...] = ()
     #: The sheet shows a part of the campaign on purpose.
     partial: bool = False
+    #: Of everything that decides what planning it does, where somebody may ask for the same again.
+    plan_digest: str = ""
 
 
 def draft(
@@ -91,6 +93,8 @@ def plan(ledger: Ledger, drafted: Draft, *, sheet: SheetFacts, title: str, now_s
                 sheet_file=record.sheet_file if tied else sheet.file,
                 sheet_digest=record.sheet_digest if tied else sheet.digest,
                 own_headers=record.own_headers if tied else sheet.own_headers,
+                # What was sent with other values may be refused yet, and would take the present ones then.
+                plan_digest="" if drafted.outdated else sheet.plan_digest,
             ),
             now_s,
         )

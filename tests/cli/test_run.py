@@ -426,14 +426,14 @@ def test_a_copy_that_is_planned_while_the_question_is_open_is_noticed(
     """Two people at two terminals, each asked whether to send, each with a copy of the list."""
     for name in ("lantern.csv", "copy.csv"):
         desk.sheet(people, name=name)
-    agreed = run_module._agreed
+    agreed = run_module._Planner._agreed
 
     def slow_to_answer(*arguments: Any, **options: Any) -> bool:
-        monkeypatch.setattr(run_module, "_agreed", agreed)
+        monkeypatch.setattr(run_module._Planner, "_agreed", agreed)
         assert desk.run("run", "copy.csv", "--yes").code == 0
         return agreed(*arguments, **options)
 
-    monkeypatch.setattr(run_module, "_agreed", slow_to_answer)
+    monkeypatch.setattr(run_module._Planner, "_agreed", slow_to_answer)
     refused = desk.run("run", "lantern.csv", "--yes")
     assert refused.code == 7
     assert "--also-pays copy" in refused.err
@@ -762,7 +762,7 @@ def test_interrupted_before_anything_was_planned(
     """Both signals mean the same from the first moment on: exit 130, one sentence, nothing recorded."""
     desk.sheet(people)
     with monkeypatch.context() as here:
-        here.setattr("campaign.cli.run.read", lambda *a, **o: os.kill(os.getpid(), how))
+        here.setattr("campaign.cli.run.read_sheet", lambda *a, **o: os.kill(os.getpid(), how))
         result = desk.run("run", "lantern.csv", "--yes")
     assert result.code == 130
     assert result.err.strip() == "Interrupted. Run the same command again to go on."
