@@ -20,7 +20,7 @@ from campaign.domain.mask import mask_openid
 from campaign.domain.order import PacketOrder, RowProblem, Source
 from campaign.errors import SheetRejected, UsageError
 from campaign.sheet import Reading, ReadOptions, read_sheet
-from campaign.stages.annotate import Annotated, Annotating, annotate_check, preview_text
+from campaign.stages.annotate import Annotated, Annotating, annotate_check, first_that_differ, preview_text
 from campaign.stages.plan import SheetFacts
 from campaign.text import Text, text
 
@@ -30,9 +30,8 @@ _TOLD: Final = 20
 _TOLD_ALIKE: Final = 5
 #: Their values are openids, of whatever shape.
 _OPENID_COLUMNS: Final = frozenset({"re_openid", "row_key"})
-#: So many different packets are shown, and looked for in so many rows.
+#: So many different packets are shown.
 _PREVIEWS: Final = 3
-_PREVIEW_WITHIN: Final = 100
 
 
 @command(
@@ -157,11 +156,8 @@ def tell_annotated(annotated: Annotated, session: Session) -> None:
 
 def _tell_preview(orders: Sequence[PacketOrder], session: Session) -> None:
     """The first packets that differ, as their recipients will see them."""
-    first: dict[str, PacketOrder] = {}
-    for order in orders[:_PREVIEW_WITHIN]:
-        first.setdefault(f"{order.send_name}\n{order.wishing}", order)
     session.say(text("As the first people will see it:"))
-    for order in list(first.values())[:_PREVIEWS]:
+    for order in first_that_differ(orders, _PREVIEWS):
         session.say(text("  row {row}  {packet}", row=order.source.row, packet=preview_text(order)))
 
 

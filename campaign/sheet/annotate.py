@@ -22,6 +22,7 @@ from campaign.sheet.cells import Cell, is_empty, text_of
 from campaign.sheet.columns import ANNOTATION, NUMBERED, Columns, column_index, column_letters
 from campaign.sheet.facts import DAMAGE
 from campaign.sheet.grid import Grid
+from campaign.sheet.preview import Preview, add_preview, write_preview
 from campaign.sheet.reader import SheetList, open_grids, open_list
 from campaign.sheet.reading import ReadOptions
 from campaign.text import Text, text
@@ -91,7 +92,13 @@ class Mark:
 
 
 def annotate(
-    source: Path, out: Path, options: ReadOptions, *, headings: Sequence[Heading], marks: Iterable[Mark]
+    source: Path,
+    out: Path,
+    options: ReadOptions,
+    *,
+    headings: Sequence[Heading],
+    marks: Iterable[Mark],
+    preview: Preview | None = None,
 ) -> tuple[Text, ...]:
     """Write the workbook again with the marks, and say what of the original the copy lacks.
 
@@ -100,6 +107,7 @@ def annotate(
     Args:
         options: with which the sheet was read.
         marks: by ascending row.
+        preview: a worksheet to be added.
 
     Raises:
         SheetRejected: the file cannot be read any more.
@@ -115,7 +123,7 @@ def annotate(
         if book is None:
             why = text("formats, formulas and pictures of {file} could not be copied", file=source.name)
     if book is None:
-        _write_plain(source, out, options, place, headings, marks)
+        _write_plain(source, out, options, place, headings, marks, preview)
         said = text(
             "{out} has the values of {file} in a plain workbook; it is for reading and cannot be run",
             out=out.name,
@@ -123,6 +131,8 @@ def annotate(
         )
         return (why, said) if why else (said,)
     _InPlace(book[place.sheet], place, headings).write(marks)
+    if preview:
+        add_preview(book, preview)
     book.save(out)
     if book.vba_archive:
         book.vba_archive.close()
@@ -395,6 +405,7 @@ def _write_plain(
     place: _Place,
     headings: Sequence[Heading],
     marks: Iterable[Mark],
+    preview: Preview | None,
 ) -> None:
     """Every sheet with its values, row by row, so that memory stays small."""
     import xlsxwriter
@@ -406,9 +417,13 @@ def _write_plain(
     writer = _Plain(book, place, for_reading)
     names: set[str] = set()
     for grid in open_grids(source, options):
+        if preview and grid.name == preview.name:
+            continue
         name = _free_name(grid.name, names)
         names.add(name.casefold())
         writer.write(grid, name, iter(marks) if grid.name == place.sheet else iter(()))
+    if preview:
+        write_preview(book, replace(preview, name=_free_name(preview.name, names)))
     book.close()
 
 

@@ -106,8 +106,12 @@ def plain_text(cell: Cell) -> Value:
     return Value(value, cleaned=cleaned)
 
 
-def identifier(cell: Cell) -> Value:
-    """An openid or id: full-width letters and digits become plain ones, blanks around are removed."""
+def identifier(cell: Cell, *, literally: bool = False) -> Value:
+    """An openid or id: full-width letters and digits become plain ones, blanks around are removed.
+
+    Args:
+        literally: the cell is one that we wrote, so "none" and the like stand for themselves.
+    """
     raw = text_of(cell)
     bare = _AROUND.sub("", raw)
     narrow = _AROUND.sub("", unicodedata.normalize("NFKC", bare))
@@ -124,7 +128,7 @@ def identifier(cell: Cell) -> Value:
     too_long = isinstance(cell, float | int) and not isinstance(cell, bool) and abs(cell) >= _EXACT_BELOW
     if too_long or _POWERS_OF_TEN.fullmatch(value):
         return Value(value, findings=(_LOST_DIGITS,), cleaned=tuple(cleaned))
-    if value.casefold() in PLACEHOLDERS:
+    if value.casefold() in PLACEHOLDERS and not literally:
         return Value("", cleaned=(*cleaned, Cleaned.PLACEHOLDER))
     return Value(value, cleaned=tuple(cleaned))
 

@@ -19,7 +19,7 @@ def read_tie(row: Sequence[Cell], *, mch_id: str) -> Tie | Finding:
     Args:
         row: the cells of ``TIE_FIELDS``, in their order.
     """
-    campaign, row_key, issue, check = (identifier(cell).text for cell in row)
+    campaign, row_key, issue, check = (identifier(cell, literally=True).text for cell in row)
     if not all((campaign, row_key, issue, check)):
         return _INCOMPLETE
     try:

@@ -37,10 +37,14 @@ from campaign.sheet.annotate import Heading, Mark, Tone, annotate, keeps_macros
 from campaign.sheet.columns import ANNOTATION, NUMBERED, Columns, column_letters
 from campaign.sheet.fix import FixSheet, certain_ties, fix_sheet, problems_by_row, without_mended
 from campaign.sheet.occurrences import rows_text
+from campaign.sheet.preview import Card, Preview
 from campaign.sheet.reader import open_list
 from campaign.text import Text, text
 from campaign.wechat.answers import explain
 
+#: So many packets are drawn, and looked for in so many rows.
+_CARDS: Final = 6
+_LOOKED_AT: Final = 100
 #: Refusals that are about one cell. An openid that is refused has to become another one.
 _CELL_OF: Final = {"OPENID_ERROR": "re_openid", "MONEY_LIMIT": "total_amount"}
 
@@ -112,7 +116,8 @@ def annotate_check(job: Annotating, reading: Reading) -> Annotated:
     there = {row.tie for row in sheet.rows}
     rows = _CheckRows(job, problems, {row: tie for row, tie in ties.items() if tie in there})
     problem_rows = sorted(row for row in problems if row)
-    notes = _write_workbook(job, _check_headings(job), rows.marks(reading.orders, problem_rows))
+    marks = rows.marks(reading.orders, problem_rows)
+    notes = _write_workbook(job, _check_headings(job), marks, _preview(job, reading))
     left = [row for row in problem_rows if row in reading.flawed and ties.get(row) not in there]
     return _with_fix_sheet(job, sheet, notes, left)
 
@@ -136,9 +141,11 @@ def annotate_report(job: Annotating, ledger: Ledger, reading: Reading, *, facts:
     return _with_fix_sheet(job, sheet, notes, rows.only_original)
 
 
-def _write_workbook(job: Annotating, headings: Sequence[Heading], marks: Iterable[Mark]) -> tuple[Text, ...]:
+def _write_workbook(
+    job: Annotating, headings: Sequence[Heading], marks: Iterable[Mark], preview: Preview | None = None
+) -> tuple[Text, ...]:
     with new_file(job.out) as path:
-        return annotate(job.sheet, path, job.options, headings=headings, marks=marks)
+        return annotate(job.sheet, path, job.options, headings=headings, marks=marks, preview=preview)
 
 
 def _with_fix_sheet(
@@ -269,6 +276,36 @@ class _CheckRows:
             ),
             cells=_comments(problems, job.say),
         )
+
+
+def _preview(job: Annotating, reading: Reading) -> Preview | None:
+    """The first packets, drawn; None where nothing can be paid."""
+    say = job.say
+    cards = [
+        Card(
+            send_name=order.send_name,
+            wishing=order.wishing,
+            amount=say(text("{yuan} yuan", yuan=yuan_grouped(order.total_amount))),
+            act_name=order.act_name,
+            caption=say(text("row {row}", row=order.source.row)),
+        )
+        for order in first_that_differ(reading.orders, _CARDS)
+    ]
+    if not cards:
+        return None
+    return Preview(
+        name=f"{ANNOTATION}{say(text('preview'))}",
+        title=say(text("The first packets as people will see them")),
+        cards=cards,
+    )
+
+
+def first_that_differ(orders: Sequence[PacketOrder], most: int) -> list[PacketOrder]:
+    """The first packets that do not look the same."""
+    first: dict[tuple[str, str], PacketOrder] = {}
+    for order in orders[:_LOOKED_AT]:
+        first.setdefault((order.send_name, order.wishing), order)
+    return list(first.values())[:most]
 
 
 def preview_text(order: PacketOrder) -> Text:

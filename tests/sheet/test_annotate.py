@@ -173,7 +173,7 @@ def test_sheets_formats_formulas_and_widths_stay(tmp_path: Path) -> None:
     source = tmp_path / "rich.xlsx"
     rich_workbook(source)
     before, after = openpyxl.load_workbook(source), openpyxl.load_workbook(marked(source).files[0])
-    assert after.sheetnames == before.sheetnames
+    assert after.sheetnames == [*before.sheetnames, "campaign · preview"]
     for old in before:
         new = after[old.title]
         for cell in (cell for row in old.iter_rows(max_row=7, max_col=4) for cell in row):
