@@ -24,7 +24,7 @@ from campaign.stages.annotate import Annotated, Annotating, annotate_check, firs
 from campaign.stages.plan import SheetFacts
 from campaign.text import Text, text
 
-#: So many problems are told in the terminal; ``--json`` has them all.
+#: So many problems are told in the terminal; the annotated workbook and ``--json`` have them all.
 _TOLD: Final = 20
 #: So many rows of one and the same problem.
 _TOLD_ALIKE: Final = 5
@@ -206,7 +206,16 @@ def tell_reading(reading: Reading, session: Session, *, unmask: bool, files: Seq
             session.tell(text("  … and {more} more rows like these", more=len(alike) - len(shown)))
         session.tell(text("    → {advice}", advice=alike[0].advice))
     if told < len(reading.problems):
-        session.tell(text("Every problem of every row is in the answer of --json."))
+        more = len(reading.problems) - told
+        where = (
+            text("all are marked in {file}", file=str(files[0]))
+            if files
+            else text(
+                "`campaign check SHEET --annotate OUT.xlsx` marks all of them in your own workbook, "
+                "--json lists them"
+            )
+        )
+        session.tell(text("{more} more problems: {where}.", more=more, where=where))
 
 
 def _by_kind(problems: tuple[RowProblem, ...]) -> list[list[RowProblem]]:

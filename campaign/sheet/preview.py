@@ -66,10 +66,10 @@ class _Block:
     style: _Style
 
 
-#: The lines of a card from the top: field, height in points, looks.
+#: The lines of a card from the top: field, height in points, looks. The longest greeting takes four lines.
 _LINES: Final[Sequence[tuple[str, float, _Style]]] = (
     ("send_name", 42, _Style(_RED, _GOLD, 13)),
-    ("wishing", 66, _Style(_RED, _GOLD, 18, bold=True)),
+    ("wishing", 96, _Style(_RED, _GOLD, 15, bold=True)),
     ("amount", 54, _Style(_RED, _GOLD, 24, bold=True)),
     ("act_name", 30, _Style(_DARK_RED, _GOLD, 11)),
     ("caption", 30, _Style(_WHITE, _GREY, 10)),
@@ -130,7 +130,6 @@ def add_preview(book: Workbook, preview: Preview) -> None:
         sheet.merge_cells(start_row=row, end_row=row, start_column=first, end_column=last)
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.paperSize = 9  # A4
-    sheet.page_setup.fitToHeight = 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
 
 
@@ -159,4 +158,4 @@ def write_preview(book: Any, preview: Preview) -> None:
         sheet.write_string(block.row, block.column, block.words, style)
     sheet.set_landscape()
     sheet.set_paper(9)  # A4
-    sheet.fit_to_pages(1, 0)
+    sheet.fit_to_pages(1, 1)

@@ -117,7 +117,10 @@ def test_a_long_list_of_problems_is_grouped_and_counted(desk: HereDesk, people: 
     assert told.code == 3
     assert len(told.out.splitlines()) < 40
     assert "more rows like these" in told.out
-    assert "--json" in told.out
+    assert "230 more problems" in told.out
+    assert "--annotate OUT.xlsx" in told.out
+    marked = desk.run("check", "lantern.csv", "--annotate", "marked.xlsx")
+    assert "230 more problems: all are marked in" in marked.out
     rows = {problem["row"] for problem in desk.run("check", "lantern.csv", "--json").json["problems"]}
     assert rows == set(range(2, 122))
 
