@@ -23,8 +23,10 @@ def profile(ground: Ground) -> str:
         in_line = ground.campaign(_ROWS, transport=transport, program=program).arrivals.cpu_us
         shares = shares_us(json.loads(file.read_text()), in_line)
         head = f"{transport}: {real} in all; on one thread, in line: {in_line:,.0f} µs CPU a row"
-        threads = real.arrivals.cpu_us - in_line
-        tables.append("\n".join([head, *_lines(shares, in_line), f"  {'threads':14} {threads:8,.0f} µs"]))
+        difference = real.arrivals.cpu_us - in_line
+        tables.append(
+            "\n".join([head, *_lines(shares, in_line), f"  {'difference':14} {difference:8,.0f} µs"])
+        )
     return "\n\n".join(tables)
 
 
