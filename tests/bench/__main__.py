@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +53,7 @@ def main() -> int:
         with _ground() as ground:
             print(profile(ground))
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and take everything away
     load, *_ = os.getloadavg()
     figures = run(options.parts or list(PARTS))
     print(table(figures))
@@ -86,7 +88,11 @@ def _ground() -> Iterator[Ground]:
         tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as folder,
         serving(Path(folder, "gateway")) as gateway,
     ):
-        yield Ground(Path(folder), gateway, say=_say)
+        ground = Ground(Path(folder), gateway, say=_say)
+        try:
+            yield ground
+        finally:
+            ground.close()
 
 
 def _say(sentence: str) -> None:

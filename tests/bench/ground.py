@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -76,6 +77,12 @@ class Ground:
         self.say = say
         self._serial = itertools.count(1)
         self._made: dict[str, Any] = {}
+        self._running: list[Running] = []
+
+    def close(self) -> None:
+        """Nothing goes on when the bench ends before its time."""
+        for running in self._running:
+            running.kill()
 
     def run(
         self,
@@ -98,7 +105,10 @@ class Ground:
     ) -> Running:
         number = next(self._serial)
         env = {**(env or os.environ), "PYTHONPATH": str(Path.cwd())}
-        return Running([sys.executable, *command], env, cwd or self.folder, self.folder / f"said-{number}")
+        said = self.folder / f"said-{number}"
+        running = Running([sys.executable, *command], env, cwd or self.folder, said)
+        self._running.append(running)
+        return running
 
     def ended(self, running: Running, codes: Sequence[int] = (0,)) -> Ended:
         """The program's end; it has to end well."""
@@ -209,6 +219,12 @@ class Running:
         """Ask it to stop, as Ctrl-C does."""
         self._process.terminate()
 
+    def kill(self) -> None:
+        """End it at once, if it has not ended."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.wait()
+
     @property
     def age_s(self) -> float:
         """Seconds since its start."""
@@ -232,7 +248,7 @@ class Running:
                 self.stop()
                 asked = True
             if self.age_s > _PATIENCE_S:
-                self._process.kill()
+                os.kill(self.pid, signal.SIGKILL)
             time.sleep(_LOOK_S)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         ended = Ended(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -243,3 +244,11 @@ def test_a_programs_peak_memory_is_its_own_and_not_its_parents(gateway: Gateway,
 def test_a_program_that_fails_is_an_error_and_no_figure(gateway: Gateway, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no such thing"):
         Ground(tmp_path, gateway, say=print).run(["-c", "raise SystemExit('no such thing')"])
+
+
+def test_nothing_goes_on_when_the_bench_ends_before_its_time(gateway: Gateway, tmp_path: Path) -> None:
+    ground = Ground(tmp_path, gateway, say=print)
+    running = ground.start(["-c", "import time; time.sleep(600)"])
+    ground.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(running.pid, 0)
