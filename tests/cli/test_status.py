@@ -23,7 +23,7 @@ def test_before_the_first_run(desk: HereDesk) -> None:
 HEAVY = (
     *("pandas", "numpy", "sqlite_utils", "openpyxl", "xlsxwriter", "python_calamine", "jinja2", "PIL"),
     *("requests", "urllib3", "pycurl", "cryptography", "aiohttp", "lxml", "tenacity", "charset_normalizer"),
-    *("campaign.wechat.transport", "campaign.rehearsal", "campaign.sheet", "campaign.stages.plan"),
+    *("campaign.wechat.transport", "campaign.rehearsal", "campaign.sheet"),
 )
 
 
