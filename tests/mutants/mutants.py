@@ -533,9 +533,9 @@ MUTANTS = (
     ),
     Mutant(
         TRANSPORT,
-        "            if not _request.written:\n                raise _not_sent(host, error) from error\n",
-        "            if not _request.written or isinstance(error, requests.exceptions.ReadTimeout):\n"
-        "                raise _not_sent(host, error) from error\n",
+        "            if not _request.written:\n                raise not_sent(host, _cause(error)) from error\n",
+        "            if not _request.written or isinstance(error, urllib3.exceptions.ReadTimeoutError):\n"
+        "                raise not_sent(host, _cause(error)) from error\n",
         "a read error after the first byte is taken for not sent",
         ("tests/wechat/test_transport.py",),
     ),

@@ -78,7 +78,7 @@ def test_the_merchants_allowance_is_held_until_the_intent_is_durable(
     real = machine.desk
 
     @contextmanager
-    def desk(ledger: Ledger) -> Iterator[Desk]:
+    def desk(ledger: Ledger, _others: object) -> Iterator[Desk]:
         @contextmanager
         def held() -> Iterator[tuple[()]]:
             assert not ledger._db.in_transaction
