@@ -426,7 +426,7 @@ class Story:
         """Ids that change under rows that were sent are caught by the ledger, so not when that is lost."""
         if self.list.keys != "id" or self.lost:
             return
-        if self.rng.random() < 0.3:
+        if self.rng.random() < 0.5:
             openids = [row.openid for row in self.list.rows]
             keys = "re_openid" if len(set(openids)) == len(openids) else ORDINAL_KEYS
             self.say(f"{self._time()} remove the id column")
@@ -537,14 +537,17 @@ class Story:
         edited = len(met) > 1 and self.rng.random() < 0.5
         if edited:
             met[0].fen = self._new_fen(met[0].uid)
-        before, lists = chosen.name, replace(chosen, name=f"{chosen.name}+", file="", rows=rows)
+        before, lists = (
+            chosen.name,
+            replace(chosen, name=f"{chosen.name}+{len(chosen.former) + 1}", file="", rows=rows),
+        )
         self.did[
             "copy and edit the sheet, without --name" if edited else "rename the sheet, without --name"
         ] += 1
         self._list, machine.campaign = lists, lists.name
         orders = lists.orders()
         refused = self._run_orders(orders, "run the copy")
-        planned = not refused and bool(machine.entries())
+        planned = file.exists(machine.path) and bool(machine.entries())  # also if it stopped later
         if planned and met:
             raise Broken(f"the list {before} was let through as {lists.name}")
         if planned:
@@ -785,7 +788,7 @@ class Story:
                 self.take(self.rng.choice(others))
                 self.did["run another campaign beside"] += 1
                 self._run_orders(self.list.orders(), "run")
-            elif what != "run another" and self.machine._held:
+            elif what != "run another" and (self.machine.path, campaign) in self.machine._held:
                 self.did[f"{what} beside a run"] += 1
                 work = self.machine.cancel if what == "cancel" else self._run_beside
                 try:
