@@ -33,6 +33,7 @@ class Bills(Reading):
 
         One that covers no day, and one that is kept already, are left alone.
         """
+        assert bill.content or not bill.lines, "a bill's lines are kept as its file"
         days = sorted(day.isoformat() for day in bill.days)
         if not days:
             return

@@ -49,7 +49,9 @@ class Tie:
 
 
 def tied(summary: Summary) -> list[Tie]:
-    """The figures for people; what is only sometimes there is left out where it is zero."""
+    """The figures for people, none before the first match; what is only sometimes there may be left out."""
+    if summary.billing.matched_at_s is None:
+        return []
     billing, paid, back = summary.billing, paid_by_ledger(summary), back_by_ledger(summary)
     ties = (
         Tie(PAID, paid),

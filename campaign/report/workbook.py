@@ -8,7 +8,7 @@ from pathlib import Path
 from campaign.domain.days import DAY_S
 from campaign.domain.finding import KIND_TEXT, Finding
 from campaign.domain.summary import Summary
-from campaign.domain.verdict import OWNER_TEXT, STATE_TEXT, VERDICT_TEXT, Explain
+from campaign.domain.verdict import OWNER_TEXT, STATE_TEXT, VERDICT_TEXT, Explain, Need
 from campaign.report.breakdowns import Breakdowns
 from campaign.report.cover import Cover, Ranges
 from campaign.report.grid import SHEET_ROWS_MAX, Book, Grid
@@ -69,6 +69,8 @@ class WorkbookReport:
             wrap=True,
             rows_max=rows_max,
         )
+        #: Bill numbers of the rows about which ledger, answers and bills differ.
+        self._differing: set[str] = set()
         self._write_differences(findings)
         evidence = (
             (text("sheet row"), Kind.COUNT, 8),
@@ -97,9 +99,13 @@ class WorkbookReport:
         """Write one row to the details, and to exceptions and evidence where a person has to act."""
         own = line.entry.own
         self._details.append([*shown(line, self._say), *(own.get(header, "") for header in self._own)])
-        if line.need is None:
-            return
-        say, entry, need = self._say, line.entry, line.need
+        if line.need is not None:
+            self._add_exception(line, line.need)
+        if line.need is not None or line.entry.mch_billno in self._differing:
+            self._add_evidence(line)
+
+    def _add_exception(self, line: Line, need: Need) -> None:
+        say, entry = self._say, line.entry
         self._exceptions.append(
             (
                 entry.row,
@@ -116,6 +122,8 @@ class WorkbookReport:
             )
         )
 
+    def _add_evidence(self, line: Line) -> None:
+        say, entry = self._say, line.entry
         traces = [*self._history(entry.mch_billno), *bill_traces(line.billed.lines)]
         for trace in sorted(traces, key=lambda trace: trace.at_s):
             self._evidence.append(
@@ -146,7 +154,7 @@ class WorkbookReport:
         columns = (
             (text("difference"), Kind.TEXT, 26),
             (text("sheet row"), Kind.COUNT, 8),
-            (text("bill number"), Kind.TEXT, 31),
+            (text("bill number"), Kind.TEXT, 34),
             (text("ledger"), Kind.TEXT, 18),
             (text("gethbinfo"), Kind.TEXT, 12),
             (text("ledger (yuan)"), Kind.MONEY, 12),
@@ -169,6 +177,8 @@ class WorkbookReport:
             wrap=True,
         )
         for finding in findings:
+            if finding.entry:
+                self._differing.add(finding.entry.mch_billno)
             entry, ledger_fen, bill_fen = finding.entry, finding.ledger_fen, finding.bill_fen
             less_fen = None if ledger_fen is None or bill_fen is None else bill_fen - ledger_fen
             grid.append(

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from campaign.domain.billing import Billing
 from campaign.domain.summary import Summary
 from campaign.errors import SetupError
 from campaign.report.lines import line_of
@@ -47,7 +48,8 @@ def test_without_the_extra_the_way_to_it_is_said(tmp_path, monkeypatch):
 def test_the_pdf_is_one_page_with_readable_chinese(tmp_path):
     pytest.importorskip("weasyprint")
     about = facts(gateway="rehearsal")
-    slip, summary = SlipReport(tmp_path / "r.pdf", about, say=str, explain=explain), Summary()
+    slip = SlipReport(tmp_path / "r.pdf", about, say=str, explain=explain)
+    summary = Summary(billing=Billing(matched_at_s=about.made_at_s, findings=3))
     for one in mixed(40):
         summary.add(one)
         slip.add(line_of(one, now_s=about.made_at_s, explain=explain))
