@@ -286,7 +286,7 @@ def _tell(found: Match, campaign: str, session: Session, *, now_s: float, unmask
     if found.ahead:
         session.tell(
             text(
-                "{count} rows are on the bill and WeChat Pay has not told their outcome yet: `campaign "
+                "The bill says more about {count} rows than WeChat Pay's answers so far: `campaign "
                 "reconcile` asks.",
                 count=found.ahead,
             )

@@ -343,11 +343,12 @@ class _Matching:
 
 
 def is_unconfirmed(entry: Entry) -> bool:
-    """Whether a row is called paid on the answer to its request alone, and the program still asks.
+    """Whether a row is called paid on its request's answer alone: the question brought none so far.
 
     What was answered SUCCESS may fail within minutes: without a debit, the next answer will say so.
     """
-    if entry.state is not State.ACCEPTED or entry.status or entry.flag is not None or entry.todo is None:
+    asked = entry.state is State.ACCEPTED and not entry.status and entry.asked_at_s is not None
+    if not asked or entry.flag is not None or entry.todo is None:
         return False
     return (entry.asked_at_s or 0.0) - (entry.accepted_at_s or 0.0) < REPEAT_WINDOW_S
 

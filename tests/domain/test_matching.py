@@ -445,11 +445,12 @@ def test_a_line_about_a_row_that_is_still_asked_about_is_no_discrepancy() -> Non
 
 def test_what_was_only_answered_with_success_is_missed_once_it_was_asked_about() -> None:
     """SUCCESS may fail within minutes; then there is no debit, and the next answer says so."""
-    row = sent("oA 1.88", status="", todo=Todo.ASK, asked_at_s=None)
+    row = sent("oA 1.88", status="", todo=Todo.ASK, asked_at_s=NOW_S + DAY_S)
     empty = bill(debit(B), days=["2026-03-03"])
     found = matched(row, B, bills=empty)
     assert (found.findings, found.ahead) == ([], 1)
-    for changes in ({"status": "SENT"}, {"todo": None}, {"asked_at_s": NOW_S + 4 * DAY_S}):
+    never, too_long = {"asked_at_s": None}, {"asked_at_s": NOW_S + 4 * DAY_S}
+    for changes in ({"status": "SENT"}, {"todo": None}, never, too_long):
         assert the_finding(matched(replace(row, **changes), B, bills=empty)).kind is Kind.NOT_IN_BILL
 
 
