@@ -22,6 +22,9 @@ from campaign.text import Text, text
 
 #: Bytes of XML; a million rows of four columns have an eighth of it.
 UNPACKED_MAX: Final = 2 << 30
+#: Cells of a worksheet, or texts that cells share; calamine lays each of them out in 24 to 48 bytes, so a
+#: few compressed megabytes of empty ones must not fill the memory.
+PIECES_MAX: Final = 40_000_000
 #: Column Z: where a search that does not look at every cell stops being sure.
 LAST_COLUMN_ASSUMED: Final = 25
 #: In a number format: quoted text, a currency, an escaped character, padding, a colour or condition.
@@ -81,6 +84,27 @@ def open_package(path: Path) -> zipfile.ZipFile:
             advice=text("Copy the list itself to a new workbook and use that."),
         )
     return package
+
+
+class Pieces:
+    """Counts the cells of a part, or its texts, while it is looked through."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._count = 0
+
+    def add(self, count: int) -> None:
+        """Count so many more.
+
+        Raises:
+            SheetRejected: no list of people has so many.
+        """
+        self._count += count
+        if self._count > PIECES_MAX:
+            raise SheetRejected(
+                text("{file} has more than {most} cells or texts", file=self._file, most=PIECES_MAX),
+                advice=text("Copy the list itself to a new workbook and use that."),
+            )
 
 
 def misleads(format_code: str) -> bool:

@@ -22,6 +22,7 @@ from campaign.sheet.facts import (
     NO_RESULT,
     STRUCK_THROUGH,
     Facts,
+    Pieces,
     Unreadable,
     local_name,
     misleads,
@@ -61,6 +62,7 @@ class XlsxFacts:
             SheetRejected: it would unpack to more than can be read.
             Unreadable: it is not a package of Excel's.
         """
+        self._file = path.name
         self._zip = open_package(path)
         try:
             self._odd_styles = self._styles()
@@ -74,17 +76,20 @@ class XlsxFacts:
 
         Raises:
             Unreadable: its XML is damaged.
+            SheetRejected: it has more cells than can be read.
         """
         part = self._part_of.get(sheet)
         if part is None:
             raise Unreadable(sheet)
         if not self._odd_styles and self._is_plain(part):
             return Facts()
-        return _Look(self._odd_styles).at(self._open(part))
+        return _Look(self._odd_styles, Pieces(self._file)).at(self._open(part))
 
     def _is_plain(self, part: str) -> bool:
         tail = b""
+        cells = Pieces(self._file)
         for chunk in self._chunks(part):
+            cells.add(chunk.count(b"<c "))
             window = tail + chunk
             if any(pattern.search(window) for pattern in _WORTH_A_LOOK):
                 return False
@@ -95,8 +100,9 @@ class XlsxFacts:
         """Only unpacking proves that the directory does not lie about a part's size."""
         for name in self._zip.namelist():
             if name.endswith("sharedStrings.xml"):
-                for _ in self._chunks(name):
-                    pass
+                texts = Pieces(self._file)
+                for chunk in self._chunks(name):
+                    texts.add(chunk.count(b"<si") + chunk.count(b":si"))
 
     def _chunks(self, part: str) -> Iterator[bytes]:
         with self._open(part) as stream:
@@ -172,8 +178,8 @@ class XlsxFacts:
 class _Look:
     """One pass over a worksheet's XML."""
 
-    def __init__(self, odd_styles: Mapping[str, Finding]) -> None:
-        self._odd_styles = odd_styles
+    def __init__(self, odd_styles: Mapping[str, Finding], cells: Pieces) -> None:
+        self._odd_styles, self._cells = odd_styles, cells
         self._row = 0
         self._column = -1
         self._last_row = self._last_column = 0
@@ -226,6 +232,7 @@ class _Look:
                 pass
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
+        self._cells.add(1)
         place = _CELL.fullmatch(attributes.get("r", ""))
         if place:
             self._row, self._column = int(place[2]), column_index(place[1].upper())

@@ -309,3 +309,26 @@ def test_an_opendocument_sheet_that_repeats_without_end(tmp_path: Path, row: str
     path.write_bytes(repacked(original, {"content.xml": (content[:first] + row + content[first:]).encode()}))
     with pytest.raises(SheetRejected):
         read(path)
+
+
+@pytest.mark.parametrize("odd", ["", '<row r="9" hidden="1"/>'])
+def test_cells_piled_up_in_one_place_do_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    """Thousands of them fit into a compressed kilobyte; both ways of looking at the sheet count them."""
+    monkeypatch.setattr("campaign.sheet.facts.PIECES_MAX", 1000)
+    piled = '<row r="3">' + '<c r="A3" t="s"><v>0</v></c>' * 1001 + "</row>"
+    with pytest.raises(SheetRejected, match="more than 1000 cells"):
+        read(book(tmp_path, worksheet(piled + odd)))
+
+
+@pytest.mark.parametrize("empty", [b"<si/>", b"<si><t/></si>", b"<x:si/>"])
+def test_neither_do_texts_that_no_cell_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: bytes
+) -> None:
+    monkeypatch.setattr("campaign.sheet.facts.PIECES_MAX", 1000)
+    whole = (WILD / "rich_text.xlsx").read_bytes()
+    path = tmp_path / "list.xlsx"
+    path.write_bytes(repacked(whole, {"xl/sharedStrings.xml": b"<sst>" + empty * 1001 + b"</sst>"}))
+    with pytest.raises(SheetRejected, match="more than 1000 cells"):
+        read(path)
