@@ -15,6 +15,7 @@ from campaign.domain.state import State
 from campaign.ledger.chain import Chain
 from campaign.ledger.records import Attempt, Question, SentPacket
 from campaign.ledger.rows import CAMPAIGN_ID, ENTRY_COLUMNS, Row, entry_of, unpacked
+from campaign.ledger.schema import PARTLY_REFUNDED
 
 #: From this age on an accepted packet is shown to a person: five days later nobody can ask any more (R4).
 QUERY_WARNING_S: Final = 25 * DAY_S
@@ -145,7 +146,7 @@ class Reading(Chain):
         """Entries that the program itself does not bring to an end, in sheet order.
 
         Rejected; held by WeChat Pay without a planned repeat; in doubt with nothing more to try; flagged;
-        and accepted for so long that soon nobody can ask any more.
+        come back only in part; and accepted for so long that soon nobody can ask any more.
         """
         of_campaign = f"SELECT seq FROM entry WHERE campaign = {CAMPAIGN_ID} AND "
         sql = f"""
@@ -154,6 +155,7 @@ class Reading(Chain):
                 UNION {of_campaign} state = 'parked' AND todo IS NOT 'repeat'
                 UNION {of_campaign} state = 'in_doubt' AND todo IS NULL
                 UNION {of_campaign} flag IS NOT NULL
+                UNION {of_campaign} {PARTLY_REFUNDED}
                 UNION {of_campaign} state = 'accepted' AND accepted_at_s <= :old_s
             ) ORDER BY sheet, row
         """

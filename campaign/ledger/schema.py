@@ -268,8 +268,17 @@ _BILLS: Final = (
 # What went into a campaign's last plan, as one digest: the same again needs no reading of the sheet.
 _UNCHANGED: Final = ("ALTER TABLE campaign ADD COLUMN plan_digest TEXT NOT NULL DEFAULT ''",)
 
+#: A packet that came back, and not with what was sent. (0: WeChat Pay did not say how much.)
+PARTLY_REFUNDED: Final = "state = 'refunded' AND refund_amount <> 0 AND refund_amount <> total_amount"
+_PARTLY: Final = (f"CREATE INDEX entry_partly_refunded ON entry (campaign) WHERE {PARTLY_REFUNDED}",)
+
 #: Name and statements of every migration, oldest first.
-MIGRATIONS: Final = (("first", _FIRST), ("bills", _BILLS), ("unchanged sheets", _UNCHANGED))
+MIGRATIONS: Final = (
+    ("first", _FIRST),
+    ("bills", _BILLS),
+    ("unchanged sheets", _UNCHANGED),
+    ("refunds in part", _PARTLY),
+)
 VERSION: Final = len(MIGRATIONS)
 
 

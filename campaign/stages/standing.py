@@ -21,7 +21,7 @@ class Standing:
     #: state -> (rows, fen); states without rows are left out.
     totals: dict[State, tuple[int, int]]
     halt: Halt | None
-    #: Entries that a person has to look at, in sheet order, with the reason.
+    #: Entries that a person has to look at, in sheet order, with the reason; the last match's findings too.
     needs: tuple[tuple[Entry, Need], ...]
 
     @property
@@ -43,21 +43,25 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
     """
     campaign = ledger.campaign(name)
     assert campaign is not None
-    needs = (
-        (entry, need)
+    needs = {
+        entry.mch_billno: (entry, need)
         for entry in ledger.needs_person(name, now_s)
         if (
             need := needs_person(
                 entry, now_s=now_s, explain=explain, issued_again=issued_again(ledger, entry)
             )
         )
-    )
+    }
+    for found in ledger.findings(name):
+        if found.entry is not None:
+            need = Need(reason=found.reason, advice=found.advice, owner=found.owner)
+            needs.setdefault(found.entry.mch_billno, (found.entry, need))
     totals = ledger.totals(name)
     return Standing(
         campaign=campaign,
         totals={state: totals[state] for state in State if totals.get(state, (0, 0))[0]},
         halt=halt or current_halt(ledger, campaign),
-        needs=tuple(needs),
+        needs=tuple(sorted(needs.values(), key=lambda each: (each[0].sheet, each[0].row))),
     )
 
 

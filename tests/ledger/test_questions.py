@@ -280,8 +280,8 @@ def test_a_new_command_takes_over_from_a_dead_sender(ledger: Ledger) -> None:
 
 
 def test_who_needs_a_person(ledger: Ledger) -> None:
-    """Rejected, parked without a repeat, flagged, hopeless, or nearly out of WeChat Pay's reach."""
-    names = ["dead", "parked", "repeated", "flagged", "hopeless", "old", "fresh", "doubt", "planned"]
+    """Rejected, parked without a repeat, flagged, hopeless, back in part, or nearly out of reach."""
+    names = ["dead", "parked", "repeated", "flagged", "hopeless", "part", "old", "back", "doubt", "planned"]
     entries = plan(ledger, *(f"o{name} 1.00" for name in names))
     steps = {
         "dead": Step(state=State.REJECTED, evidence=Evidence.DEAD),
@@ -289,17 +289,19 @@ def test_who_needs_a_person(ledger: Ledger) -> None:
         "repeated": Step(state=State.PARKED, todo=Todo.REPEAT, due_at_s=NOON_S + 99),
         "flagged": Step(state=State.RECEIVED, flag=Flag.OTHER_ID),
         "hopeless": Step(state=State.IN_DOUBT),
+        "part": Step(state=State.REFUNDED),
         "old": WAITING,
-        "fresh": WAITING,
+        "back": Step(state=State.REFUNDED),
         "doubt": Step(state=State.IN_DOUBT, todo=Todo.ASK, due_at_s=NOON_S + 99),
     }
     for e, name in zip(entries, names, strict=True):
         if name in steps:
             at_s = NOON_S - 25 * DAY_S if name == "old" else NOON_S
             first = end(ledger, begun(ledger, e, at_s=at_s), Outcome.UNKNOWN, at_s=at_s)
-            assert ask(ledger, first, None, steps[name], asked_at_s=at_s)
+            back = {"part": 40, "back": 100}.get(name)
+            assert ask(ledger, first, None, steps[name], asked_at_s=at_s, refund_amount=back)
     found = [e.re_openid.removeprefix("o") for e in ledger.needs_person("lantern", NOON_S)]
-    assert found == ["dead", "parked", "flagged", "hopeless", "old"]
+    assert found == ["dead", "parked", "flagged", "hopeless", "part", "old"]
     assert "old" not in [e.re_openid.removeprefix("o") for e in ledger.needs_person("lantern", NOON_S - 1)]
 
 
