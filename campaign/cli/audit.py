@@ -27,9 +27,10 @@ def audit(session: Session) -> int:
     with existing_ledger(settings, SystemClock()) as ledger:
         broken = list(islice(ledger.broken_events(), _NAMED)) if ledger else []
         unexplained = list(islice(ledger.unexplained(), _NAMED)) if ledger else []
+        altered = list(islice(ledger.altered_entries(), _NAMED)) if ledger else []
         matches = list(islice(ledger.broken_matches(), _NAMED)) if ledger else []
         events, digest = ledger.head() if ledger else (0, "")
-    good = not broken and not unexplained and not matches
+    good = not (broken or unexplained or altered or matches)
     if session.json:
         session.answer_json(
             {
@@ -38,17 +39,26 @@ def audit(session: Session) -> int:
                 "head": digest,
                 "broken_events": broken,
                 "unexplained": unexplained,
+                "altered_rows": altered,
                 "altered_matches": matches,
             }
         )
     for number in broken:
         session.tell(
-            text("Event {number} was altered, or one in front of it is missing.", number=number),
+            text(
+                "Event {number} was altered, or one in front of it or a row that it planned is missing.",
+                number=number,
+            ),
             style="bold red",
         )
     for mch_billno in unexplained:
         session.tell(
             text("The state of {number} does not follow from its events.", number=mch_billno),
+            style="bold red",
+        )
+    for mch_billno in altered:
+        session.tell(
+            text("The row of {number} is not the one that its events tell of.", number=mch_billno),
             style="bold red",
         )
     for name in matches:

@@ -6,14 +6,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from campaign.domain.state import State
 from campaign.ledger.database import Database
 from campaign.ledger.records import Event, EventKind
-from campaign.ledger.rows import CAMPAIGN_ID, Row, detail_json, event_digest
+from campaign.ledger.rows import CAMPAIGN_ID, CHECK_DIGITS, Row, detail_json, event_digest
 
 _CHUNK: Final = 1000
 
@@ -25,10 +26,51 @@ _EVENT: Final = "(?, ?, ?, ?, ?, ?, ?, ?)"
 _LAST_EVENT: Final = "seq = (SELECT MAX(seq) FROM event)"
 
 _EVENTS: Final = """
-    SELECT event.seq, event.digest, COALESCE(campaign.name, ''), COALESCE(entry.mch_billno, ''), event.at_s,
-        event.kind, event.before, event.after, event.detail
+    SELECT event.seq, event.entry, event.digest, COALESCE(campaign.name, ''), COALESCE(entry.mch_billno, ''),
+        event.at_s, event.kind, event.before, event.after, event.detail
     FROM event LEFT JOIN campaign ON campaign.id = event.campaign LEFT JOIN entry ON entry.seq = event.entry
 """
+
+#: The event with which ``entry`` was planned: its own, or that of the thousand that it belongs to.
+PLANNED_EVENT: Final = (
+    "FROM event WHERE kind = 'planned' AND event.entry >= entry.seq ORDER BY event.entry LIMIT 1"
+)
+_OF_NUMBER: Final = f"""
+    event.seq IN (
+        SELECT event.seq FROM event JOIN entry ON event.entry = entry.seq WHERE mch_billno = :mch_billno
+        UNION SELECT (SELECT event.seq {PLANNED_EVENT}) FROM entry WHERE mch_billno = :mch_billno
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """The entries that one event planned."""
+
+    #: The place of the last one, at which the event stands.
+    last: int
+    rows: int = 0
+    #: The `planned_check` of each in turn; empty in a ledger begun before there were any.
+    checks: str = ""
+
+    @classmethod
+    def of(cls, entry: int | None, detail: str) -> Self:
+        """What an event says of them. One that somebody altered says something: `audit` has to get by it."""
+        try:
+            facts = json.loads(detail)
+            return cls(entry or 0, int(facts.get("rows", 1)), str(facts.get("checks", "")))
+        except (ValueError, AttributeError, TypeError):
+            return cls(entry or 0)
+
+    @property
+    def first(self) -> int:
+        """The place of the first one."""
+        return self.last - self.rows + 1
+
+    def check(self, seq: int) -> str:
+        """The `planned_check` that the entry at this place was planned with."""
+        start = (seq - self.first) * CHECK_DIGITS
+        return self.checks[start : start + CHECK_DIGITS]
 
 
 class Chain(Database):
@@ -42,14 +84,25 @@ class Chain(Database):
         self._campaign_ids: dict[str, int] = {}
 
     def events(self, campaign: str | None = None, mch_billno: str | None = None) -> Iterator[Event]:
-        """What happened, oldest first: to everything, to one campaign, or to one number."""
+        """What happened, oldest first: to everything, to one campaign, or to one number.
+
+        Entries that were planned together share one event, told for each of them.
+        """
         where = []
         if campaign is not None:
             where.append(f"event.campaign = {CAMPAIGN_ID}")
         if mch_billno is not None:
-            where.append("event.entry = (SELECT seq FROM entry WHERE mch_billno = :mch_billno)")
+            where.append(_OF_NUMBER)
         sql = _EVENTS + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY event.seq"
-        return self._each(_event_of, sql, {"campaign": campaign, "mch_billno": mch_billno})
+        for row in self._rows(sql, {"campaign": campaign, "mch_billno": mch_billno}):
+            event = _event_of(row)
+            if event.kind is not EventKind.PLANNED:
+                yield event
+                continue
+            together = Together.of(row[1], row[9])
+            detail = {name: event.detail[name] for name in ("rows", "fen") if name in event.detail}
+            for number in self._numbers(together, only=mch_billno):
+                yield replace(event, mch_billno=number, detail=detail)
 
     def head(self) -> tuple[int, str]:
         """Number and digest of the last event: tells one state of a ledger from an older copy of it."""
@@ -70,23 +123,36 @@ class Chain(Database):
         return row is not None and row[0].hex() == digest
 
     def broken_events(self) -> Iterator[int]:
-        """The events that were altered, or in front of which one is missing. None, if all is well."""
+        """The events that were altered, or lost an entry that they planned, or in front of which one is
+        missing. None, if all is well.
+        """
         before = b""
-        for row in self._rows(_EVENTS + " ORDER BY event.seq"):
-            seq, digest, *parts = row
+        for seq, entry, digest, *parts in self._rows(_EVENTS + " ORDER BY event.seq"):
             if event_digest(before, *parts) != digest:
                 yield seq
+            elif parts[3] == EventKind.PLANNED:
+                together = Together.of(entry, parts[-1])
+                if sum(1 for _ in self._numbers(together)) != together.rows:
+                    yield seq
             before = digest
 
     def unexplained(self) -> Iterator[str]:
         """The numbers whose state is not the one that their last event led to. None, if all is well."""
-        sql = """
-            SELECT mch_billno FROM entry WHERE state IS NOT (
-                SELECT after FROM event WHERE event.entry = entry.seq AND after IS NOT NULL
-                ORDER BY event.seq DESC LIMIT 1)
+        sql = f"""
+            SELECT mch_billno FROM entry WHERE state IS NOT COALESCE(
+                (SELECT after FROM event WHERE event.entry = entry.seq AND after IS NOT NULL
+                 ORDER BY event.seq DESC LIMIT 1),
+                (SELECT after {PLANNED_EVENT}))
             ORDER BY seq
         """
         for row in self._rows(sql):
+            yield row[0]
+
+    def _numbers(self, together: Together, only: str | None = None) -> Iterator[str]:
+        """The bill numbers of entries that were planned together, in their order; or one of them alone."""
+        which = "seq BETWEEN :first AND :last" + ("" if only is None else " AND mch_billno = :only")
+        values = {"first": together.first, "last": together.last, "only": only}
+        for row in self._rows(f"SELECT mch_billno FROM entry WHERE {which} ORDER BY seq", values):
             yield row[0]
 
     def _append(
@@ -153,11 +219,11 @@ class Chain(Database):
 def _event_of(row: Row) -> Event:
     return Event(
         seq=row[0],
-        campaign=row[2],
-        mch_billno=row[3],
-        at_s=row[4],
-        kind=EventKind(row[5]),
-        before=None if row[6] is None else State(row[6]),
-        after=None if row[7] is None else State(row[7]),
-        detail=json.loads(row[8]),
+        campaign=row[3],
+        mch_billno=row[4],
+        at_s=row[5],
+        kind=EventKind(row[6]),
+        before=None if row[7] is None else State(row[7]),
+        after=None if row[8] is None else State(row[8]),
+        detail=json.loads(row[9]),
     )

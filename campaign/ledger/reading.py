@@ -12,7 +12,7 @@ from campaign.domain.days import DAY_S
 from campaign.domain.deadline import Aged, Since, Window
 from campaign.domain.entry import Entry
 from campaign.domain.state import State
-from campaign.ledger.chain import Chain
+from campaign.ledger.chain import PLANNED_EVENT, Chain
 from campaign.ledger.records import Attempt, Question, SentPacket
 from campaign.ledger.rows import CAMPAIGN_ID, ENTRY_COLUMNS, Row, entry_of, unpacked
 from campaign.ledger.schema import PARTLY_REFUNDED
@@ -22,8 +22,9 @@ QUERY_WARNING_S: Final = 25 * DAY_S
 
 _SENT_PACKETS: Final = f"""
     SELECT {ENTRY_COLUMNS}, seq,
-        (SELECT at_s FROM event WHERE event.entry = entry.seq ORDER BY event.seq LIMIT 1),
-        (SELECT at_s FROM event WHERE event.entry = entry.seq ORDER BY event.seq DESC LIMIT 1),
+        (SELECT at_s {PLANNED_EVENT}),
+        COALESCE((SELECT at_s FROM event WHERE event.entry = entry.seq ORDER BY event.seq DESC LIMIT 1),
+                 (SELECT at_s {PLANNED_EVENT})),
         COALESCE((SELECT raw FROM attempt WHERE attempt.entry = entry.seq AND raw <> x''
                   ORDER BY n DESC LIMIT 1), x'')
     FROM entry

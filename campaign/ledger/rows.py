@@ -100,7 +100,7 @@ class Wordings:
 
 def _digested(wording: Mapping[str, str]) -> tuple[bytes, str]:
     stored = canonical_json(wording)
-    return hashlib.blake2b(stored.encode(), digest_size=16).digest(), stored
+    return wording_digest(stored), stored
 
 
 def entry_of(row: Row) -> Entry:
@@ -295,6 +295,35 @@ def event_digest(
         f"{_quoted(facts)}]"
     )
     return hashlib.blake2b(link + event.encode(), digest_size=16).digest()
+
+
+#: What planning gives an entry, beside its campaign and its wording, in the order of `planned_check`.
+PLANNED_COLUMNS: Final = (
+    "seq, mch_billno, row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own"
+)
+#: Digits of a `planned_check`.
+CHECK_DIGITS: Final = 16
+
+
+def planned_check(campaign: str, wording: str, planned: Row) -> str:
+    """A digest over what planning gave an entry, kept by its event: tells an altered row from a whole one.
+
+    Args:
+        wording: the digest of its wording's JSON, hexadecimal.
+        planned: `PLANNED_COLUMNS`.
+    """
+    seq, mch_billno, row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own = planned
+    facts = (
+        f"[{_quoted(campaign)},{wording},{seq},{_quoted(mch_billno)},{_quoted(row_key)},{issue},"
+        f"{_quoted(sheet)},{row},{_quoted(re_openid)},{total_amount},{_quoted(nonce_str)},{_quoted(own)}]"
+    )
+    return hashlib.blake2b(facts.encode(), digest_size=CHECK_DIGITS // 2).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def wording_digest(stored: str) -> bytes:
+    """The digest under which a wording's JSON is stored."""
+    return hashlib.blake2b(stored.encode(), digest_size=16).digest()
 
 
 @lru_cache(maxsize=256)

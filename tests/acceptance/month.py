@@ -259,6 +259,7 @@ class Month:
             for what, broken in (
                 ("event", ledger.broken_events()),
                 ("state", ledger.unexplained()),
+                ("row", ledger.altered_entries()),
                 ("match", ledger.broken_matches()),
             ):
                 if found := list(islice(broken, 3)):

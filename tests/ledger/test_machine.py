@@ -45,12 +45,21 @@ class LedgerMachine(RuleBasedStateMachine):
     def some(self, data: st.DataObject) -> Entry:
         return data.draw(st.sampled_from(self.seen))
 
-    @rule(person=st.sampled_from("ABC"), fen=st.integers(1, 300), name=st.sampled_from(NAMES))
-    def plan(self, person: str, fen: int, name: str) -> None:
-        self.rows += 1
-        new = entry(f"o{person}", fen, row=self.rows, campaign=name)
-        self.ledger.add_entries([new], self.at_s)
-        self.seen.append(new)
+    @rule(
+        rows=st.lists(
+            st.tuples(st.sampled_from("ABC"), st.integers(1, 300), st.sampled_from(NAMES)),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    def plan(self, rows: list[tuple[str, int, str]]) -> None:
+        new = [
+            entry(f"o{person}", fen, row=self.rows + n, campaign=name)
+            for n, (person, fen, name) in enumerate(rows, start=1)
+        ]
+        self.rows += len(new)
+        self.ledger.add_entries(new, self.at_s)
+        self.seen += new
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 5.0, 200.0, 6 * HOUR_S, 30 * HOUR_S, -3.0]))
     def time_passes(self, seconds: float) -> None:
@@ -189,6 +198,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def the_events_explain_every_state(self) -> None:
         assert list(self.ledger.broken_events()) == []
         assert list(self.ledger.unexplained()) == []
+        assert list(self.ledger.altered_entries()) == []
         state: dict[str, State | None] = {}
         for event in self.ledger.events():
             if event.after is not None:

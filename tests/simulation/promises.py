@@ -71,6 +71,8 @@ class Promises:
                 raise Broken(f"the event chain is broken at {broken}")
             if unexplained := list(ledger.unexplained()):
                 raise Broken(f"states that no event explains: {unexplained}")
+            if altered := list(ledger.altered_entries()):
+                raise Broken(f"rows that are not as they were planned: {altered}")
             totals = {campaign.name: ledger.totals(campaign.name) for campaign in ledger.campaigns()}
         for name, of_campaign in totals.items():
             for state in State:

@@ -1,0 +1,89 @@
+"""`campaign audit` on the command line: what it names when somebody edited the ledger."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from campaign.cli import main
+from campaign.domain.answer import Outcome
+from tests.ledger.build import MERCHANT, begun, end, open_ledger, plan
+
+SETTINGS = (
+    f'[merchant]\nmch_id = "{MERCHANT}"\nwxappid = "wx0123456789abcdef"\n'
+    'api_key = "Abcdefghijklmnopqrstuvwxyz012345"\n[gateway]\nurl = "rehearsal"\n'
+    '[limits]\ncampaign_yuan = "500"\n'
+)
+
+
+@pytest.fixture
+def ledger_path(monkeypatch, tmp_path) -> Path:
+    """A rehearsal's ledger with three rows, the first one taken by WeChat Pay, and a terminal beside it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LANG", "en_US.UTF-8")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    file = tmp_path / "campaign.toml"
+    file.write_text(SETTINGS, encoding="utf-8")
+    file.chmod(0o600)
+    path = tmp_path / "campaign.rehearsal.db"
+    with open_ledger(path) as ledger:
+        first, *_ = plan(ledger, "oA 1.88", "oB 2.88", "oC 3.88")
+        end(ledger, begun(ledger, first), Outcome.ACCEPTED)
+    return path
+
+
+def edited(path: Path, statement: str) -> list[str]:
+    """Edit the ledger behind the program's back; returns the numbers of the rows before that."""
+    connection = sqlite3.connect(path)
+    numbers = [row[0] for row in connection.execute("SELECT mch_billno FROM entry ORDER BY seq")]
+    for trigger in ("event_is_final", "entry_is_kept"):
+        connection.execute(f"DROP TRIGGER {trigger}")
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+    return numbers
+
+
+def test_a_ledger_that_nobody_touched_is_good(ledger_path, capsys):
+    assert main(["audit", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["good"] is True
+    assert answer["broken_events"] == answer["unexplained"] == answer["altered_rows"] == []
+
+
+@pytest.mark.parametrize(
+    "statement, key, named, said",
+    [
+        ("UPDATE entry SET state = 'received' WHERE seq = 2", "unexplained", 1, "state of {} does not"),
+        ("UPDATE entry SET re_openid = 'oThief' WHERE seq = 2", "altered_rows", 1, "row of {} is not"),
+        ("UPDATE entry SET total_amount = 20000 WHERE seq = 3", "altered_rows", 2, "row of {} is not"),
+    ],
+    ids=["state", "person", "amount"],
+)
+def test_an_edited_row_is_named(ledger_path, capsys, statement, key, named, said):
+    """By its bill number, for people and for programs."""
+    number = edited(ledger_path, statement)[named]
+    assert main(["audit"]) == 6
+    told = " ".join(capsys.readouterr().out.split())
+    assert said.format(number) in told
+    assert "Somebody or something altered the ledger" in told
+    assert main(["audit", "--json"]) == 6
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["good"], answer[key]) == (False, [number])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM entry WHERE seq = 2", "UPDATE event SET at_s = at_s + 1 WHERE seq = 2"],
+    ids=["row gone", "event altered"],
+)
+def test_an_event_that_no_longer_fits_is_named(ledger_path, capsys, statement):
+    """Also where a row is gone that it planned: it has no number any more to be named by."""
+    edited(ledger_path, statement)
+    assert main(["audit", "--json"]) == 6
+    assert json.loads(capsys.readouterr().out)["broken_events"] == [2]
+    main(["audit"])
+    assert "Event 2 was altered" in capsys.readouterr().out
