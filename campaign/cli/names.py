@@ -157,7 +157,7 @@ class OtherLedgers:
     @contextmanager
     def while_spending(self) -> Iterator[list[Ledger]]:
         """The same; until the end of the ``with`` block no process with another of them spends anything."""
-        with self._registry.spending():
+        with self._registry.spending(self._clock):
             yield self.now()
 
     def _opened(self, path: Path) -> Ledger | None:

@@ -24,8 +24,12 @@ from campaign.domain.campaign import Campaign
 from campaign.errors import StorageError
 from campaign.ledger import file
 from campaign.ledger.seen import Pair, SeenRows
+from campaign.ports import Clock
 from campaign.text import text
 
+#: The allowance is held for the length of a commit; who keeps it for so long does not go on.
+_SPENDING_S: Final = 30.0
+_LOOK_AGAIN_S: Final = 0.005
 #: Names the folder to use instead of the user's state directory.
 STATE_DIR_VARIABLE: Final = "CAMPAIGN_STATE_DIR"
 
@@ -176,12 +180,22 @@ class Registry:
         return found.st_ino, found.st_mtime_ns
 
     @contextmanager
-    def spending(self) -> Iterator[None]:
+    def spending(self, clock: Clock) -> Iterator[None]:
         """While this merchant's allowance is looked at and spent from, no other process does the same.
 
         Two processes with a ledger each would otherwise both find room for the day's last packet.
+
+        Raises:
+            StorageError: another process has kept it for half a minute; it was suspended, or hangs.
         """
-        with self._locked("spending.lock"):
+        with self._opened("spending.lock") as descriptor:
+            until_s = clock.monotonic_s() + _SPENDING_S
+            while not _taken(descriptor):
+                if clock.monotonic_s() >= until_s:
+                    raise _kept(os.pread(descriptor, 20, 0).decode("ascii", "replace"))
+                clock.sleep(_LOOK_AGAIN_S)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d" % os.getpid(), 0)
             yield
 
     def _read(self) -> dict[str, dict[str, Any]]:
@@ -205,13 +219,19 @@ class Registry:
             temporary.replace(self.folder / "ledgers.json")
 
     @contextmanager
-    def _locked(self, name: str = "lock") -> Iterator[None]:
-        """Two processes do not forget each other's ledgers. The lock dies with its process."""
+    def _locked(self) -> Iterator[None]:
+        """Two processes do not forget each other's ledgers."""
+        with self._opened("lock") as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        """A file to lock. Its lock ends with the ``with`` block, or dies with its process."""
         with self._usable():
             descriptor = os.open(self._made() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
+            yield descriptor
         finally:
             os.close(descriptor)
 
@@ -227,6 +247,27 @@ class Registry:
             yield
         except OSError as error:
             raise _unusable(self.folder, error) from error
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _kept(pid: str) -> StorageError:
+    """Nothing was spent: the request that waited for the allowance has not left."""
+    return StorageError(
+        text(
+            "Process {pid} has kept this merchant's allowance to itself for {seconds} s: it was suspended, "
+            "or hangs.",
+            pid=pid or "?",
+            seconds=int(_SPENDING_S),
+        ),
+        advice=text("Let that process go on, or end it; then run the same command again."),
+    )
 
 
 def _is_head(value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +15,8 @@ from campaign.domain.campaign import Campaign
 from campaign.domain.days import DAY_S
 from campaign.errors import StorageError
 from campaign.ledger.registry import STATE_DIR_VARIABLE, Listed, Registry, Standing, pace_file
-from tests.ledger.build import NOON_S, WIDE, entry, open_ledger
+from campaign.ports import SystemClock
+from tests.ledger.build import NOON_S, WIDE, StillClock, entry, open_ledger
 
 HEAD = (7, "00ff")
 
@@ -201,7 +203,7 @@ def test_without_a_word_it_is_the_users_state_directory(
 
 def test_only_one_process_spends_a_merchants_allowance_at_a_time(registry: Registry, tmp_path: Path) -> None:
     """Another merchant's is not kept waiting; and the lock is given back."""
-    with registry.spending():
+    with registry.spending(StillClock()):
         assert not may_spend(registry)
         assert may_spend(registry_of(tmp_path, merchant="1900000110"))
     assert may_spend(registry)
@@ -215,6 +217,52 @@ def may_spend(registry: Registry) -> bool:
         except BlockingIOError:
             return False
     return True
+
+
+class LettingGo(StillClock):
+    """A clock by which the other process lets go after so many looks."""
+
+    def __init__(self, other: int, looks: int) -> None:
+        super().__init__()
+        self._other, self._looks = other, looks
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if len(self.slept) == self._looks:
+            fcntl.flock(self._other, fcntl.LOCK_UN)
+
+
+def test_who_spends_is_waited_for(registry: Registry) -> None:
+    """It takes no longer than a commit."""
+    with (registry.pace_path("sends").parent / "spending.lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        clock = LettingGo(other.fileno(), looks=40)
+        with registry.spending(clock):
+            assert not may_spend(registry)
+        assert 0 < sum(clock.slept) < 1
+    assert may_spend(registry)
+
+
+class Impatient(StillClock):
+    """A clock under which nobody waits for longer than a minute."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        assert self.at_s < NOON_S + 60, "waits for ever"
+
+
+def test_a_process_that_keeps_the_allowance_is_named_and_not_waited_for_for_ever(registry: Registry) -> None:
+    """One that was suspended would hold up everything of the merchant, and nobody would know why."""
+    with registry.spending(StillClock()):
+        clock = Impatient()
+        with pytest.raises(StorageError, match=str(os.getpid())) as stop, registry.spending(clock):
+            raise AssertionError("two of them spend at once")
+        assert sum(clock.slept) == pytest.approx(30, abs=0.1)
+        assert stop.value.exit_code == 5
+        assert "run the same command again" in str(stop.value.advice)
+        assert not may_spend(registry)
+    with registry.spending(StillClock()):
+        assert not may_spend(registry)
 
 
 def test_two_ledgers_never_spend_the_same_allowance(registry: Registry, tmp_path: Path) -> None:
@@ -231,7 +279,7 @@ def test_two_ledgers_never_spend_the_same_allowance(registry: Registry, tmp_path
             start.wait()
             begun = 0
             for claim in ledger.candidates(mine, now_s=NOON_S, limit=20):
-                with registry.spending():
+                with registry.spending(SystemClock()):
                     begun += len(
                         ledger.begin_sends(
                             [claim], limits=cap, now_s=NOON_S, owner=mine, lease_s=300.0, others=[beside]

@@ -17,6 +17,7 @@ DOMAIN = (
 PLAN = ("tests/stages/test_plan.py", "tests/domain/test_plan.py")
 LEDGER = ("tests/ledger/test_sends.py", "tests/ledger/test_questions.py", "tests/ledger", *STAGES)
 WECHAT = ("tests/wechat/test_answers.py", *STAGES)
+PLANS = ("tests/ledger/test_plans.py",)
 LEDGERS = ("tests/stages/test_ledgers.py", "tests/stages/test_plan.py")
 
 
@@ -41,6 +42,7 @@ PACKET = "campaign/domain/packet.py"
 BREAKER = "campaign/domain/breaker.py"
 BOOK = "campaign/ledger/database.py"
 CHAIN = "campaign/ledger/chain.py"
+PLANNING = "campaign/ledger/planning.py"
 SENDS = "campaign/ledger/sends.py"
 OUTCOMES = "campaign/ledger/outcomes.py"
 SHIFT = "campaign/stages/shift.py"
@@ -338,6 +340,34 @@ MUTANTS = (
         STAGES,
     ),
     Mutant(
+        PLANNING,
+        "        self._db.execute(_ADD_TOTAL, (campaign_id, len(rows), fen))\n",
+        "",
+        "what is planned is missing in the sums",
+        PLANS,
+    ),
+    Mutant(
+        PLANNING,
+        "            if seq < together.first:",
+        "            if False:",
+        "a row that was slipped in between two plans passes the audit",
+        PLANS,
+    ),
+    Mutant(
+        PLANNING,
+        "together.check(seq) if revised is None else _revised_check(revised)",
+        "together.check(seq) if revised is None else ''",
+        "a row that was revised once may be altered at will",
+        PLANS,
+    ),
+    Mutant(
+        CHAIN,
+        "if sum(1 for _ in self._numbers(together)) != together.rows:",
+        "if False:",
+        "a planned row that is gone passes the audit",
+        PLANS,
+    ),
+    Mutant(
         "campaign/ledger/file.py",
         'connection.execute("PRAGMA synchronous = FULL")',
         'connection.execute("PRAGMA synchronous = NORMAL")',
@@ -346,9 +376,16 @@ MUTANTS = (
     ),
     Mutant(
         "campaign/ledger/registry.py",
-        '        with self._locked("spending.lock"):\n            yield',
-        "        yield",
+        "            while not _taken(descriptor):",
+        "            while False:",
         "two processes with a ledger each spend the same allowance",
+        ("tests/ledger/test_registry.py",),
+    ),
+    Mutant(
+        "campaign/ledger/registry.py",
+        "                if clock.monotonic_s() >= until_s:",
+        "                if False:",
+        "a suspended process keeps all others waiting, and nobody is told",
         ("tests/ledger/test_registry.py",),
     ),
     # The stages
