@@ -26,6 +26,7 @@ import traceback
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.machine import handed_on
 from tests.simulation.story import Story
 
 _CHUNK = 50
@@ -78,13 +79,14 @@ def tell_many(seeds: range) -> tuple[list[tuple[int, str]], Counter[str], float]
     failures = []
     did: Counter[str] = Counter()
     began_s = time.process_time()
-    for seed in seeds:
-        story = Story(seed)
-        try:
-            story.tell()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
-            failures.append((seed, f"{type(error).__name__}: {error}"))
-        did += story.did
+    with handed_on():
+        for seed in seeds:
+            story = Story(seed)
+            try:
+                story.tell()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
+                failures.append((seed, f"{type(error).__name__}: {error}"))
+            did += story.did
     return failures, did, time.process_time() - began_s
 
 

@@ -256,6 +256,7 @@ class _Connection(sqlite3.Connection):
         if self.in_transaction:
             super().execute("ROLLBACK")
         self.reused = True
+        self.disk.busy -= 1
         self.disk.idle.append(self)
 
     def unplug(self) -> None:
@@ -287,13 +288,18 @@ class Disk:
     copies: list[bytes] = field(default_factory=list)
     #: Connections that no process has now.
     idle: list[_Connection] = field(default_factory=list)
+    #: How many connections processes have.
+    busy: int = 0
 
     def connect(self, *args: Any, **kwargs: Any) -> sqlite3.Connection:
         """A process opens the file."""
-        if self.idle:
-            return self.idle.pop()
-        connection = _connect(self.path, *args, factory=_Connection, cached_statements=512, **kwargs)
+        connection = (
+            self.idle.pop()
+            if self.idle
+            else _connect(self.path, *args, factory=_Connection, cached_statements=512, **kwargs)
+        )
         connection.disk = self  # type: ignore[attr-defined]
+        self.busy += 1
         return connection
 
     def before_commit(self) -> None:
