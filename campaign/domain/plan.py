@@ -114,7 +114,10 @@ class Chosen(Orders):
             fates: of each order.
         """
         self._orders = orders
-        self._chosen = fates.translate(bytes(fate in chosen for fate in range(256)))
+        table = bytearray(256)
+        for fate in chosen:
+            table[fate] = 1
+        self._chosen = fates.translate(table)
 
     def __len__(self) -> int:
         return self._chosen.count(1)

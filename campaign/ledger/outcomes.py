@@ -48,6 +48,7 @@ _END_SEND: Final = f"""
 # Not opened, not refused: what an earlier refusal said no longer explains anything.
 _CLEAN: Final = "'accepted', 'received', 'refunded'"
 
+# The plus: as in `sends`.
 _END_QUERY: Final = f"""
     UPDATE entry SET
         state = :state, evidence = :evidence, todo = :todo, due_at_s = :due_at_s,
@@ -63,7 +64,7 @@ _END_QUERY: Final = f"""
         rcv_time = CASE :rcv_time WHEN '' THEN rcv_time ELSE :rcv_time END,
         refund_time = CASE :refund_time WHEN '' THEN refund_time ELSE :refund_time END,
         refund_amount = COALESCE(:refund_amount, refund_amount), {FLAG_KEPT}
-    WHERE seq = :entry AND state = :before AND attempts = :attempts
+    WHERE seq = :entry AND +state = :before AND attempts = :attempts
         AND (last_sent_at_s IS NULL OR last_sent_at_s <= :asked_at_s)
 """
 
