@@ -199,7 +199,7 @@ class Memory(Registry):
         return self._version, 0
 
     @contextmanager
-    def _locked(self, name: str = "lock") -> Iterator[None]:  # noqa: ARG002
+    def _locked(self, name: str = "lock") -> Iterator[None]:
         yield
 
     def _path(self, ledger: Path) -> Path:
