@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import Final
 
@@ -109,34 +109,34 @@ class Planning(Reading):
     ) -> None:
         """Plan entries of one campaign behind the place ``seq``, with one event and one addition."""
         campaign_id = self._campaign_id(campaign)
-        rows: list[tuple[object, ...]] = []
         checks: list[str] = []
         fen = 0
-        for place, entry in enumerate(entries, start=seq + 1):
-            wording, digest = wordings.of(entry)
-            nonce = entry.nonce_str if isinstance(entry, NewEntry) else entry.parameters.get("nonce_str", "")
-            planned = (
-                place,
-                entry.mch_billno,
-                entry.row_key,
-                entry.issue,
-                entry.sheet,
-                entry.row,
-                entry.re_openid,
-                entry.total_amount,
-                nonce,
-                detail_json(entry.own),
-            )
-            rows.append((*planned, campaign_id, wording))
-            checks.append(planned_check(campaign, digest, planned))
-            fen += entry.total_amount
-        for start in range(0, len(rows), _CHUNK):
-            some = rows[start : start + _CHUNK]
+        for start in range(0, len(entries), _CHUNK):
+            some = entries[start : start + _CHUNK]
+            values: list[object] = []
+            for place, entry in enumerate(some, start=seq + 1 + start):
+                wording, digest = wordings.of(entry)
+                planned = (
+                    place,
+                    entry.mch_billno,
+                    entry.row_key,
+                    entry.issue,
+                    entry.sheet,
+                    entry.row,
+                    entry.re_openid,
+                    entry.total_amount,
+                    entry.nonce_str if isinstance(entry, NewEntry) else entry.parameters.get("nonce_str", ""),
+                    detail_json(entry.own),
+                )
+                values += planned
+                values += (campaign_id, wording)
+                checks.append(planned_check(campaign, digest, planned))
+                fen += entry.total_amount
             add = _ADD_CHUNK if len(some) == _CHUNK else _ADD + ", ".join([_ENTRY] * len(some))
-            self._db.execute(add, list(chain.from_iterable(some)))
-        self._db.execute(_ADD_TOTAL, (campaign_id, len(rows), fen))
-        facts = detail_json({"rows": len(rows), "fen": fen, "checks": "".join(checks)})
-        last, number = seq + len(rows), entries[-1].mch_billno
+            self._db.execute(add, values)
+        self._db.execute(_ADD_TOTAL, (campaign_id, len(entries), fen))
+        facts = detail_json({"rows": len(entries), "fen": fen, "checks": "".join(checks)})
+        last, number = seq + len(entries), entries[-1].mch_billno
         self._append(campaign, last, number, at_s, EventKind.PLANNED, None, State.PLANNED, facts)
         self._flush()
 
@@ -245,15 +245,22 @@ class _Numbered:
         self._ledger = ledger
         self._wordings = Wordings()
         self._numbers: dict[bytes, tuple[int, str]] = {}
+        #: Most lists have one wording: what the last new entry shared with the others, and what it was.
+        self._shared: Mapping[str, str] | None = None
+        self._last = (0, "")
 
     def of(self, entry: Entry | NewEntry) -> tuple[int, str]:
         """The number under which the entry's wording is stored, and its digest, hexadecimal."""
+        shared = entry.shared if isinstance(entry, NewEntry) else None
+        if shared is not None and shared is self._shared:
+            return self._last
         digest, wording = self._wordings.of(entry)
         found = self._numbers.get(digest)
         if found is None:
             if len(self._numbers) >= _WORDINGS_KEPT:
                 self._numbers.clear()
             found = self._numbers[digest] = self._ledger._wording(digest, wording), digest.hex()
+        self._shared, self._last = shared, found
         return found
 
 

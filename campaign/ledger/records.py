@@ -151,6 +151,7 @@ class EventKind(StrEnum):
 class Event:
     """One change, as it was recorded in the transaction that made it."""
 
+    #: Counts the events of this ledger; entries that were planned together share one.
     seq: int
     #: Empty where the event concerns the ledger as a whole.
     campaign: str

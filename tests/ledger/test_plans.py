@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from campaign.domain.answer import Outcome
 from campaign.domain.campaign import Campaign
@@ -13,6 +15,7 @@ from campaign.domain.decision import Step
 from campaign.domain.state import Evidence, State
 from campaign.ledger import schema
 from campaign.ledger.records import EventKind
+from campaign.ledger.rows import planned_check
 from campaign.ledger.store import Ledger
 from tests.ledger.build import NOON_S, ask, begun, changed, end, entry, now, open_ledger, plan
 from tests.ledger.test_file import reopen
@@ -126,6 +129,18 @@ def test_an_altered_row_is_named(tmp_path: Path, statement: str, revised: bool) 
     with reopen(path) as ledger:
         number = ledger._db.execute("SELECT mch_billno FROM entry WHERE seq IN (2, 99)").fetchone()[0]
         assert list(ledger.altered_entries()) == [number]
+
+
+#: Short, so that a character often moves from one value to the next, and with what is quoted elsewhere.
+_TEXT = st.text(st.sampled_from('1\x01,"\\元'), max_size=3)
+_NUMBER = st.integers(1, 30)
+_FACTS = st.tuples(_NUMBER, _TEXT, _TEXT, _NUMBER, _TEXT, _NUMBER, _TEXT, _NUMBER, _TEXT, _TEXT)
+
+
+@given(one=_FACTS, other=_FACTS)
+def test_no_two_rows_read_alike(one: tuple[object, ...], other: tuple[object, ...]) -> None:
+    """A character moved from one value to its neighbour is another row."""
+    assert (planned_check("lantern", "00", one) == planned_check("lantern", "00", other)) == (one == other)
 
 
 def test_an_altered_text_names_everybody_who_is_sent_it(tmp_path: Path) -> None:

@@ -341,7 +341,7 @@ MUTANTS = (
     ),
     Mutant(
         PLANNING,
-        "        self._db.execute(_ADD_TOTAL, (campaign_id, len(rows), fen))\n",
+        "        self._db.execute(_ADD_TOTAL, (campaign_id, len(entries), fen))\n",
         "",
         "what is planned is missing in the sums",
         PLANS,
