@@ -257,7 +257,7 @@ MUTANTS = (
     # The ledger
     Mutant(
         SENDS,
-        "    WHERE mch_billno = claim.key AND state = :state AND attempts = :attempts\n        AND re_openid",
+        "    WHERE mch_billno = claim.key AND +state = :state AND attempts = :attempts\n        AND re_openid",
         "    WHERE mch_billno = claim.key AND :state <> '' AND :attempts >= 0\n        AND re_openid",
         "begin without its guard",
         LEDGER,
@@ -271,7 +271,7 @@ MUTANTS = (
     ),
     Mutant(
         OUTCOMES,
-        "    WHERE seq = :entry AND state = :before AND attempts = :attempts\n        AND (last_sent_at_s",
+        "    WHERE seq = :entry AND +state = :before AND attempts = :attempts\n        AND (last_sent_at_s",
         "    WHERE seq = :entry AND :before <> '' AND :attempts >= 0\n        AND (last_sent_at_s",
         "a question's answer applies to whatever the entry has become",
         LEDGER,
