@@ -23,7 +23,8 @@ class Agenda(Campaigns):
             WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
             ORDER BY not_before_s, seq LIMIT :limit
         """
-        return list(self._each(entry_of, sql, {"campaign": campaign, "now_s": now_s, "limit": limit}))
+        rows = self._all(sql, {"campaign": campaign, "now_s": now_s, "limit": limit})
+        return [entry_of(row) for row in rows]
 
     def candidates(self, campaign: str, *, now_s: float, limit: int) -> list[Claim]:
         """What `sendable` returns, as far as claiming it needs it."""
@@ -63,7 +64,7 @@ class Agenda(Campaigns):
                     ORDER BY due_at_s LIMIT :limit
                 """
                 values = {"campaign": name, "todo": todo, "now_s": now_s, "limit": limit}
-                found.extend(self._each(entry_of, sql, values))
+                found += map(entry_of, self._all(sql, values))
         found.sort(key=lambda entry: (entry.due_at_s or 0.0, entry.mch_billno))
         return found[:limit]
 

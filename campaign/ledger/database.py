@@ -105,10 +105,12 @@ class Database:
 
     def _rows(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> Iterator[Row]:
         self._flush()
-        with file.translated(self.path):
+        try:
             # Not `yield from`: that would close the cursor of a ledger that is closed already.
             for row in self._db.execute(sql, values):  # noqa: UP028
                 yield row
+        except sqlite3.Error as error:
+            raise file.said(error, self.path) from error
 
     def _each(self, build: Callable[[Row], T], sql: str, values: Mapping[str, object]) -> Iterator[T]:
         return map(build, self._rows(sql, values))

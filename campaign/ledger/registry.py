@@ -99,9 +99,10 @@ class Registry:
     def standing(self, ledger: Path) -> Standing:
         """Compare a ledger's path with what is remembered; writes nothing."""
         path = self._path(ledger)
-        stored = self._read()
-        given_up = {Path(name) for name, found in stored.items() if found.get("given_up")}
-        known = {Path(name) for name in stored} - given_up
+        known: set[Path] = set()
+        given_up: set[Path] = set()
+        for name, found in self._read().items():
+            (given_up if found.get("given_up") else known).add(Path(name))
         others = sorted(known - {path})
         return Standing(
             known=path in known,

@@ -438,11 +438,17 @@ class Machine:
                 plan(ledger, drafted, sheet=facts, title="", now_s=clock.now_s())
             names.remember_plan(settings, ledger)  # type: ignore[arg-type]
 
+            outdated = drafted.outdated > 0
+
             def replan() -> bool:
+                nonlocal outdated
+                if not (outdated or ledger.may_take_up_again(name)):
+                    return False
                 try:
                     again = drafting()
                 except Conflict:
                     return False
+                outdated = again.outdated > 0
                 plan(ledger, again, sheet=facts, title="", now_s=clock.now_s())
                 return bool(again.revised)
 
@@ -565,13 +571,14 @@ class Machine:
     def _say_behind(self) -> None:
         self.said_behind += 1
 
-    def _recorded(self, number: str) -> None:
-        """The intent to send is durable before the request leaves."""
+    def _recorded(self, number: str) -> Entry:
+        """The intent to send is durable before the request leaves: the entry of this number."""
         assert self._open is not None
         entry = self._open.entry(number)
         assert entry is not None, "sent without a plan"
         assert entry.state is State.IN_DOUBT, f"a request leaves for an entry that is {entry.state}"
         assert self._open.attempts(number)[-1].ended_at_s is None, "the attempt was not recorded"
+        return entry
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:

@@ -240,29 +240,36 @@ class _Connection(sqlite3.Connection):
     reused = False
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:  # type: ignore[override]
+        if not sql.startswith(_NOTED):
+            return super().execute(sql, *values)
         if sql == "COMMIT":
             self.disk.before_commit()
             cursor = super().execute(sql, *values)
             self.disk.after_commit(self)
             return cursor
+        if sql.startswith("BEGIN"):
+            self.disk.before_begin(self)
+            return super().execute(sql, *values)
+        if self.reused and " = " in sql:
+            return self.cursor()
         # What is durable is decided here, not by a real disk.
-        sql = _FAST.get(sql, sql)
-        if self.reused and sql.startswith("PRAGMA ") and " = " in sql:
-            sql = "SELECT NULL"
-        return super().execute(sql, *values)
+        return super().execute(_FAST.get(sql, sql), *values)
 
     def close(self) -> None:
         """What a process leaves behind when it ends: an open transaction is undone."""
         if self.in_transaction:
             super().execute("ROLLBACK")
         self.reused = True
-        self.disk.busy -= 1
+        self.disk.busy.remove(self)
         self.disk.idle.append(self)
 
     def unplug(self) -> None:
         """Close it for good."""
         super().close()
 
+
+#: What the statements that are looked at begin with.
+_NOTED = ("BEGIN", "COMMIT", "PRAGMA ")
 
 #: Opening and closing a ledger was most of what a story did. Nothing damages the file here but `Disk`.
 _FAST = {
@@ -288,19 +295,25 @@ class Disk:
     copies: list[bytes] = field(default_factory=list)
     #: Connections that no process has now.
     idle: list[_Connection] = field(default_factory=list)
-    #: How many connections processes have.
-    busy: int = 0
+    #: Connections that processes have.
+    busy: list[_Connection] = field(default_factory=list)
 
     def connect(self, *args: Any, **kwargs: Any) -> sqlite3.Connection:
         """A process opens the file."""
-        connection = (
-            self.idle.pop()
-            if self.idle
-            else _connect(self.path, *args, factory=_Connection, cached_statements=512, **kwargs)
-        )
-        connection.disk = self  # type: ignore[attr-defined]
-        self.busy += 1
+        connection = self.idle.pop() if self.idle else self._new_connection(*args, **kwargs)
+        connection.disk = self
+        self.busy.append(connection)
         return connection
+
+    def before_begin(self, connection: _Connection) -> None:
+        """What SQLite would wait for, for ever: here one process after the other takes a step."""
+        if any(other.in_transaction for other in self.busy if other is not connection):
+            raise Broken("two processes write the ledger at once")
+
+    def _new_connection(self, *args: Any, **kwargs: Any) -> _Connection:
+        # Without locks, which `before_begin` stands for.
+        uri = f"{self.path.as_uri()}?nolock=1"
+        return _connect(uri, *args, uri=True, factory=_Connection, cached_statements=512, **kwargs)
 
     def before_commit(self) -> None:
         self.point("before the commit")

@@ -815,15 +815,13 @@ class Story:
 
     def _before_send(self, number: str) -> None:
         machine = self.machine
-        machine._recorded(number)
+        entry = machine._recorded(number)
         assert machine._open is not None
         [[in_doubt_fen]] = machine._open._db.execute(
             "SELECT sum(total_amount) FROM entry WHERE state = 'in_doubt'"
         ).fetchall()
         if in_doubt_fen > machine.limits.in_doubt_fen and not self.lost:
             raise Broken(f"{in_doubt_fen} fen in doubt, {machine.limits.in_doubt_fen} allowed")
-        entry = machine._open.entry(number)
-        assert entry is not None
         agreed = self._allowed is None or entry.re_openid + str(entry.total_amount) in self._allowed
         if entry.attempt == 1 and not agreed and not self.lost:
             raise Broken(f"{self._process}: sends {number} for the first time, which its sheet does not have")
