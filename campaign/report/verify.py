@@ -22,7 +22,9 @@ from campaign.text import text
 #: What no later answer of WeChat Pay changes about a row.
 STABLE: Final = frozenset({"mch_billno", "re_openid", "total_amount", "total_amount_yuan"})
 #: What another match with the funds bills may change about a row, as each format names it.
-BILL_FIELDS: Final = frozenset(name for column in BILL_COLUMNS for name in (column.key, f"{column.key}_yuan"))
+BILL_FIELDS: Final = {"needs_person"}.union(
+    name for column in BILL_COLUMNS for name in (column.key, f"{column.key}_yuan")
+)
 _PAGE_FIELDS: Final = (
     "row", "re_openid", "total_amount", "verdict", "evidence", "sent_at", "closed", "mch_billno",
     "needs_person",

@@ -39,6 +39,7 @@ from campaign.sheet.fix import FixSheet, certain_ties, fix_sheet, problems_by_ro
 from campaign.sheet.occurrences import rows_text
 from campaign.sheet.preview import Card, Preview
 from campaign.sheet.reader import open_list
+from campaign.stages.standing import found_in_bills
 from campaign.text import Text, text
 from campaign.wechat.answers import explain
 
@@ -356,6 +357,7 @@ class _ReportRows:
         facts: Facts,
     ) -> None:
         self._job, self._ledger, self._problems = job, ledger, problems
+        self._found = found_in_bills(ledger, facts.campaign.name)
         self._columns, self._facts = columns, facts
         #: By row: the ties for the fix sheet, and why the rows are there.
         self.to_fix: dict[int, Tie] = {}
@@ -419,7 +421,8 @@ class _ReportRows:
         self.reasons[row] = f"{self._job.say(refusal.cause)}\n→ {self._job.say(refusal.advice)}"
 
     def _known(self, row: int, entry: Entry, *, edited: Text | None = None) -> Mark:
-        need = needs_person(entry, now_s=self._facts.made_at_s, explain=explain)
+        _, found = self._found.get(entry.mch_billno, (None, None))
+        need = needs_person(entry, now_s=self._facts.made_at_s, explain=explain) or found
         became = verdict(entry)
         reason = need.reason if need else evidence(entry)
         if edited:

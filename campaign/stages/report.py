@@ -25,13 +25,14 @@ from campaign.report.lines import Facts, Format, Say, line_of
 from campaign.report.seal import Digest, Seal
 from campaign.report.table import CsvReport, JsonReport
 from campaign.report.verify import BILL_FIELDS, Difference, first_difference, first_row_difference, read_seal
-from campaign.stages.standing import current_halt, issued_again
+from campaign.stages.standing import current_halt, found_in_bills, issued_again
 from campaign.text import text
 from campaign.wechat.answers import explain
 
 #: What every report consists of; ``pdf``, a slip of one page, is made where it is named.
 FORMATS: Final = ("xlsx", "html", "csv", "json")
 
+_NOTHING_FOUND: Final = (None, None)
 _NO_MORE: Final[tuple[str, list[BillLine]]] = ("", [])
 
 
@@ -175,14 +176,17 @@ def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say)
             open_files.callback(sink.close)
             sinks.append(sink)
         summary, digest = Summary(billing=_billing(ledger, facts.campaign.name)), Digest(facts)
+        found = found_in_bills(ledger, facts.campaign.name)
         for entry, billed in _entries(ledger, facts.campaign.name):
             summary.add(entry, billed)
+            _, need = found.get(entry.mch_billno, _NOTHING_FOUND)
             line = line_of(
                 entry,
                 now_s=facts.made_at_s,
                 explain=explain,
                 issued_again=issued_again(ledger, entry),
                 billed=billed,
+                found=need,
             )
             digest.add(line)
             for sink in sinks:

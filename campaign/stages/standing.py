@@ -43,19 +43,11 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
     """
     campaign = ledger.campaign(name)
     assert campaign is not None
-    needs = {
-        entry.mch_billno: (entry, need)
-        for entry in ledger.needs_person(name, now_s)
-        if (
-            need := needs_person(
-                entry, now_s=now_s, explain=explain, issued_again=issued_again(ledger, entry)
-            )
-        )
-    }
-    for found in ledger.findings(name):
-        if found.entry is not None:
-            need = Need(reason=found.reason, advice=found.advice, owner=found.owner)
-            needs.setdefault(found.entry.mch_billno, (found.entry, need))
+    needs = found_in_bills(ledger, name)
+    for entry in ledger.needs_person(name, now_s):
+        again = issued_again(ledger, entry)
+        if need := needs_person(entry, now_s=now_s, explain=explain, issued_again=again):
+            needs[entry.mch_billno] = entry, need
     totals = ledger.totals(name)
     return Standing(
         campaign=campaign,
@@ -63,6 +55,16 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
         halt=halt or current_halt(ledger, campaign),
         needs=tuple(sorted(needs.values(), key=lambda each: (each[0].sheet, each[0].row))),
     )
+
+
+def found_in_bills(ledger: Ledger, campaign: str) -> dict[str, tuple[Entry, Need]]:
+    """What the last match with the funds bills found about rows, the loudest of each, by bill number."""
+    found: dict[str, tuple[Entry, Need]] = {}
+    for each in ledger.findings(campaign):
+        if each.entry is not None:
+            need = Need(reason=each.reason, advice=each.advice, owner=each.owner)
+            found.setdefault(each.entry.mch_billno, (each.entry, need))
+    return found
 
 
 def issued_again(ledger: Ledger, entry: Entry) -> bool:
