@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from campaign.domain.answer import QueryAnswer, SendAnswer
 from campaign.errors import GatewayError
@@ -40,6 +40,20 @@ class SystemClock:
             time.sleep(seconds)
 
 
+def nothing() -> None:
+    """Who wants to be told when a request leaves, and nobody does."""
+
+
+class Post(Protocol):
+    """Carries a body to a path and brings the answer's body."""
+
+    def __call__(self, path: str, body: bytes, on_write: Callable[[], None] = nothing, /) -> bytes:
+        """
+        Args:
+            on_write: called once the connection stands, right before the first byte is written.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange(Generic[T]):
     """One request, signed and ready to leave, and how its answer is read."""
@@ -47,8 +61,13 @@ class Exchange(Generic[T]):
     path: str
     body: bytes = field(repr=False)
     read: Callable[[bytes], T] = field(repr=False)
-    #: Carries a body to a path and brings the answer's body.
-    post: Callable[[str, bytes], bytes] = field(repr=False)
+    post: Post = field(repr=False)
+    #: Called right before its first byte is written; not at all where it never leaves.
+    on_write: Callable[[], None] = field(default=nothing, repr=False)
+
+    def telling(self, on_write: Callable[[], None]) -> Exchange[T]:
+        """The same, telling when it leaves."""
+        return Exchange(path=self.path, body=self.body, read=self.read, post=self.post, on_write=on_write)
 
     def now(self) -> T:
         """Carry it out, and wait for the answer.
@@ -57,7 +76,7 @@ class Exchange(Generic[T]):
             NotSent: no byte of the request left.
             NoAnswer: it left and no trustworthy answer came back.
         """
-        return self.read(self.post(self.path, self.body))
+        return self.read(self.post(self.path, self.body, self.on_write))
 
 
 class Line(Protocol):
@@ -70,8 +89,8 @@ class Line(Protocol):
     def room(self) -> int:
         """How many more can begin now."""
 
-    def begin(self, path: str, body: bytes, tag: object) -> None:
-        """Let a request leave with the next `landed`; there has to be room."""
+    def begin(self, path: str, body: bytes, tag: object, on_write: Callable[[], None] = nothing) -> None:
+        """Let a request leave with the next `landed`; there has to be room. ``on_write`` as for `Post`."""
 
     def landed(self, wait_s: float) -> list[tuple[object, bytes | GatewayError]]:
         """Carry all of them on and wait for an answer; the answers that came, with their requests' tags.
@@ -107,14 +126,29 @@ class Gateway(Protocol):
         """Give the connections back."""
 
 
+class Permit(NamedTuple):
+    """Leave for one request at one moment."""
+
+    #: Its number in the log of all requests.
+    number: int
+    #: The clock's monotonic seconds.
+    at_s: float
+
+
 class Pacer(Protocol):
     """The merchant's rate limit, shared by everything that sends for that merchant. Thread-safe."""
 
-    def acquire(self) -> None:
+    def acquire(self) -> Permit:
         """Return when one more request may leave at this moment."""
 
-    def take(self, arrived_s: float) -> float:
-        """Take leave for one request now (0.0), or say how many seconds to wait before trying again.
+    def use(self, permit: Permit) -> None:
+        """The request is about to be written: what counts is this moment, however late it is.
+
+        Waits for leave anew where the permit is too old by now.
+        """
+
+    def take(self, arrived_s: float) -> Permit | float:
+        """Take leave for one request now, or say how many seconds to wait before trying again.
 
         Args:
             arrived_s: since when the request has been ready, in the clock's monotonic seconds.

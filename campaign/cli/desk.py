@@ -82,7 +82,7 @@ def open_desk(
         other_ledgers: as the desk has it.
     """
     policy = settings.policy()
-    crew = _crew(gateway, settings.gateway.workers, clock)
+    crew = _crew(gateway, settings.gateway.connections, clock)
     registry = registry_of(settings)
     try:
         yield Desk(

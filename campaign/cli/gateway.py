@@ -59,7 +59,7 @@ def _open_transport(settings: Settings, speaker: Speaker) -> Iterator[Transport]
             urls,
             certificate=certificate,
             ca_bundle=ca_bundle,
-            connections=settings.gateway.workers,
+            connections=settings.gateway.connections,
             connect_timeout_s=settings.gateway.connect_timeout_s,
             read_timeout_s=settings.gateway.read_timeout_s,
         )

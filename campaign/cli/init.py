@@ -28,7 +28,7 @@ class Key(NamedTuple):
     name: str
     value: str | Text
     comment: Text
-    #: Written as a comment: it needs something that a rehearsal has not.
+    #: Written as a comment: it needs something that a rehearsal has not, or is best left out.
     idle: bool = False
 
 
@@ -117,7 +117,12 @@ TEMPLATE: Final[Sequence[Table]] = (
                 text("WeChat Pay allows a merchant 30, over all programs that send for it."),
             ),
             Key("queries_per_second", "20", text("Questions a second.")),
-            Key("workers", "16", text("Requests in flight at once, at most; fewer where fewer do.")),
+            Key(
+                "workers",
+                "16",
+                text("Requests in flight at once, at most; left out, as many as the pace needs."),
+                idle=True,
+            ),
             Key("connect_timeout_s", "5", text("Seconds.")),
             Key(
                 "read_timeout_s", "15", text("Seconds without an answer until the packet counts as in doubt.")

@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import itertools
 import json
+import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -45,6 +46,11 @@ WECHAT_HOSTS: Final = frozenset({MAIN_HOST, BACKUP_HOST})
 REHEARSAL: Final = "rehearsal"
 #: APIv2 key: 32 letters and digits (R8).
 API_KEY_PATTERN: Final = re.compile(r"[0-9A-Za-z]{32}")
+
+#: With workers left out, answers may take so many seconds before the pace suffers, within these bounds.
+ANSWER_S: Final = 2.0
+CONNECTIONS_AT_LEAST: Final = 16
+CONNECTIONS_MAX: Final = 256
 
 _SQLITE: Final = "sqlite:///"
 
@@ -186,7 +192,8 @@ class GatewayTable(_Table):
     ca_bundle: FilePath = None
     sends_per_second: float = Field(20, gt=0, le=10_000)
     queries_per_second: float = Field(20, gt=0, le=10_000)
-    workers: int = Field(16, ge=1, le=1_000)
+    #: None: as many as the pace needs (`connections`).
+    workers: int | None = Field(None, ge=1, le=1_000)
     connect_timeout_s: float = Field(5, gt=0, le=120)
     read_timeout_s: float = Field(15, gt=0, le=600)
     transport: Literal["requests", "curl"] = "requests"
@@ -210,6 +217,17 @@ class GatewayTable(_Table):
     def is_real(self) -> bool:
         """Whether real money may move."""
         return not self.is_rehearsal and not self.is_loopback
+
+    @property
+    def connections(self) -> int:
+        """Requests in flight at once, at most; a run uses as many of them as serve it.
+
+        What the settings say, else what the pace needs while an answer takes no longer than `ANSWER_S`.
+        """
+        if self.workers is not None:
+            return self.workers
+        need = math.ceil(max(self.sends_per_second, self.queries_per_second) * ANSWER_S)
+        return min(max(need, CONNECTIONS_AT_LEAST), CONNECTIONS_MAX)
 
     @property
     def name(self) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from campaign.errors import StorageError
-from campaign.ports import Clock
+from campaign.ports import Clock, Permit
 from campaign.text import text
 
 #: The log knows so many requests; no limit may be higher.
@@ -32,6 +32,12 @@ LIMIT_MAX: Final = 32_768
 GUARD_S: Final = 0.004
 #: The log's part of it. The rest lets a late thread catch up with the grid without waiting for the log.
 _LOG_GUARD_S: Final = 0.003
+#: So much later than its leave a request may be written without anybody being told.
+_ON_TIME_S: Final = 0.001
+#: A request that left late arrives still later, by as much again and at most by this.
+_LATE_THERE_S_MAX: Final = 0.01
+#: The share of a window after which a leave that was not used is worth nothing: soon somebody will follow it.
+_STALE: Final = 0.5
 #: So much lateness of those who wait is caught up with. A pause is lost, and never becomes a burst.
 _CATCH_UP_S: Final = 0.1
 #: Who came so much after the grid's moment, from a sleep of its own or another thread, was in time.
@@ -91,6 +97,7 @@ class SharedPacer:
         window_s = max(1.0, 1 / per_second)
         self._log_window_s = window_s + guard_s * _LOG_GUARD_S / GUARD_S
         self._grid_window_s = window_s + guard_s
+        self._stale_s = window_s * _STALE
         self._boot = _boot_id(clock)
         # One thread waits for its moment, the others for that thread: nobody is woken in vain.
         self._turn = threading.Lock()
@@ -103,15 +110,36 @@ class SharedPacer:
         else:
             self._state = mmap.mmap(self._descriptor, _SIZE)
 
-    def acquire(self) -> None:
+    def acquire(self) -> Permit:
         """Return when one more request may leave at this moment."""
         arrived_s = self._clock.monotonic_s()
         with self._turn:
-            while (wait_s := self.take(arrived_s)) > 0:
-                self._clock.sleep(wait_s)
+            while not isinstance(taken := self.take(arrived_s), Permit):
+                self._clock.sleep(taken)
+        return taken
 
-    def take(self, arrived_s: float) -> float:
-        """Take leave for one request now (0.0), or say how many seconds to wait before trying again.
+    def use(self, permit: Permit) -> None:
+        """The request is about to be written: a connection had to be opened, or a thread overslept.
+
+        The log gets the moment at which it really leaves, so the request that stands one limit further in
+        the log follows it by a whole window, whatever happened in between. What made it late here will hold
+        it up for as long over there (a handshake has two sides), so that is added.
+        """
+        late_s = self._clock.monotonic_s() - permit.at_s
+        if late_s <= _ON_TIME_S:
+            return
+        while late_s > self._stale_s:
+            permit = self.acquire()
+            late_s = self._clock.monotonic_s() - permit.at_s
+        with self._alone():
+            now_s = self._clock.monotonic_s()
+            header = self._read(now_s)
+            if permit.number <= header.requests:
+                self._log(permit.number, now_s + min(late_s, _LATE_THERE_S_MAX))
+                self._write(header._replace(last_at_s=now_s))
+
+    def take(self, arrived_s: float) -> Permit | float:
+        """Take leave for one request now, or say how many seconds to wait before trying again.
 
         Args:
             arrived_s: since when the request has been ready, in the clock's monotonic seconds.
@@ -122,15 +150,14 @@ class SharedPacer:
             earliest_s = max(header.next_at_s, self._logged(header) + self._log_window_s)
             if now_s < earliest_s:
                 return earliest_s - now_s
-            self._log(header.requests + 1, now_s)
+            permit = Permit(header.requests + 1, now_s)
+            self._log(*permit)
             step_s = self._step_s(self._factor(header, now_s))
             # The grid goes on from where it was if we were here in time, or nearly; else it begins anew.
             in_time = arrived_s <= header.next_at_s + _NEARLY_S
             grid_s = max(header.next_at_s if in_time else arrived_s, now_s - _CATCH_UP_S)
-            self._write(
-                header._replace(requests=header.requests + 1, next_at_s=grid_s + step_s, last_at_s=now_s)
-            )
-            return 0.0
+            self._write(header._replace(requests=permit.number, next_at_s=grid_s + step_s, last_at_s=now_s))
+            return permit
 
     def slow_down(self) -> None:
         """WeChat Pay said FREQ_LIMIT: half the rate for everybody, and back to the limit by and by."""
@@ -203,7 +230,7 @@ class SharedPacer:
         if number < 1:
             return -math.inf
         found, moment = _LOGGED.unpack_from(self._state, self._place(number))
-        if found == number and moment <= header.last_at_s:
+        if found == number and moment <= header.last_at_s + _LATE_THERE_S_MAX:
             return float(moment)
         return header.last_at_s  # a damaged log: a whole window after the newest request is always right
 

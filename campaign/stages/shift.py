@@ -353,12 +353,13 @@ class Shift:
     def _send(self, entry: Entry) -> Job[Sent]:
         desk = self.desk
         request = desk.gateway.sending(entry.parameters)
+        leave = Leave(desk.send_pacer)
         if not self._held_back():
-            yield Leave(desk.send_pacer)
+            yield leave
         if self._held_back():
             return Sent(entry=entry, answer=SendAnswer(outcome=Outcome.NOT_SENT))
         try:
-            answer: SendAnswer = yield request
+            answer: SendAnswer = yield request.telling(leave.use)
         except NotSent as error:
             answer = SendAnswer(outcome=Outcome.NOT_SENT, err_code_des=str(error))
         except GatewayError as error:
@@ -489,10 +490,11 @@ def keep_answers(ledger: Ledger, answers: Iterable[Asked], *, now_s: float) -> N
 
 def _ask_once(desk: Desk, entry: Entry) -> Job[Asked]:
     question = desk.gateway.asking(entry.mch_billno, appid=entry.parameters["wxappid"])
-    yield Leave(desk.query_pacer)
+    leave = Leave(desk.query_pacer)
+    yield leave
     asked_at_s = desk.clock.now_s()
     try:
-        answer: QueryAnswer = yield question
+        answer: QueryAnswer = yield question.telling(leave.use)
     except GatewayError as error:
         nothing = QueryAnswer(err_code_des=str(error))
         return Asked(entry=entry, asked_at_s=asked_at_s, answer=nothing, reached=False)

@@ -16,13 +16,13 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from campaign.errors import GatewayError, NotSent
-from campaign.ports import Line
+from campaign.ports import Line, nothing
 from campaign.text import Text, text
 from campaign.wechat import transport
 from campaign.wechat.certificate import ClientCertificate
@@ -99,6 +99,8 @@ class CurlTransport:
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections * len(self._urls))
         self._idle: list[_Flight] = []
         self._made = 0
+        #: Connections that stand, as far as we know.
+        self._standing = 0
         self._flying: dict[pycurl.Curl, _Flight] = {}
         self._landed: list[tuple[object, bytes | GatewayError]] = []
         self._deadlines_s = 0.0
@@ -110,12 +112,16 @@ class CurlTransport:
         """Itself."""
         return self
 
-    def post(self, path: str, body: bytes) -> bytes:
+    def post(self, path: str, body: bytes, on_write: Callable[[], None] = nothing, /) -> bytes:
         """See `campaign.wechat.transport.Transport`."""
-        return self.download(path, body, bytes_max=BODY_BYTES_MAX).body
+        return self._carry(path, body, BODY_BYTES_MAX, on_write).body
 
     def download(self, path: str, body: bytes, *, bytes_max: int) -> Download:
-        """See `campaign.wechat.transport.Transport`. Calls wait for each other."""
+        """See `campaign.wechat.transport.Transport`."""
+        return self._carry(path, body, bytes_max, nothing)
+
+    def _carry(self, path: str, body: bytes, bytes_max: int, on_write: Callable[[], None]) -> Download:
+        """One request until its answer. Calls wait for each other."""
         until_s = time.monotonic() + transport.POOL_WAIT_S
         if not self._alone.acquire(timeout=transport.POOL_WAIT_S):
             raise self._busy()
@@ -125,7 +131,7 @@ class CurlTransport:
                     raise self._busy()
                 self._wait(until_s - time.monotonic())
                 self._turn()
-            flight = self._depart(path, body, tag=(ours := object()), bytes_max=bytes_max)
+            flight = self._depart(path, body, tag=(ours := object()), bytes_max=bytes_max, on_write=on_write)
             self._turn()
             while (landing := self._landing_of(ours)) is None:
                 self._wait(_WAIT_S_MAX)
@@ -141,12 +147,14 @@ class CurlTransport:
     @property
     def room(self) -> int:
         """See `campaign.ports.Line`."""
-        return self.size - self._made + len(self._idle)
+        places = self.size - self._made + len(self._idle)
+        # What flies beyond the connections that stand has to open one.
+        return min(places, self._standing + transport.OPENING_MAX - len(self._flying))
 
-    def begin(self, path: str, body: bytes, tag: object) -> None:
+    def begin(self, path: str, body: bytes, tag: object, on_write: Callable[[], None] = nothing) -> None:
         """See `campaign.ports.Line`."""
         with self._alone:
-            self._depart(path, body, tag=tag, bytes_max=BODY_BYTES_MAX)
+            self._depart(path, body, tag=tag, bytes_max=BODY_BYTES_MAX, on_write=on_write)
 
     def landed(self, wait_s: float) -> list[tuple[object, bytes | GatewayError]]:
         """See `campaign.ports.Line`."""
@@ -166,16 +174,21 @@ class CurlTransport:
             self._flying.clear()
             self._multi.close()
 
-    def _depart(self, path: str, body: bytes, *, tag: object, bytes_max: int) -> _Flight:
+    def _depart(
+        self, path: str, body: bytes, *, tag: object, bytes_max: int, on_write: Callable[[], None]
+    ) -> _Flight:
         if self._idle:
             flight = self._idle.pop()
         else:
             assert self._made < self.size, "the caller looked for room"
-            flight = _Flight(self._options, self._sockets)
+            flight = _Flight(self._options, self._sockets, opened=self._opened)
             self._made += 1
-        flight.prepare(path, body, tag=tag, bytes_max=bytes_max)
+        flight.prepare(path, body, tag=tag, bytes_max=bytes_max, on_write=on_write)
         self._try_next_host(flight)
         return flight
+
+    def _opened(self) -> None:
+        self._standing += 1
 
     def _try_next_host(self, flight: _Flight) -> None:
         flight.aim_at(self._urls[len(flight.failures)])
@@ -229,9 +242,12 @@ class CurlTransport:
         self._multi.remove_handle(easy)
         flight = self._flying.pop(easy)
         if flight.met_dead:
+            self._standing -= 1
             flight.start_anew()
             self._fly(flight)
             return
+        if cause is not None and flight.written:
+            self._standing -= 1  # libcurl closes it
         flight.judge(cause)
         if isinstance(flight.outcome, NotSent):
             flight.failures.append(flight.outcome)
@@ -249,9 +265,20 @@ class CurlTransport:
 class _Flight:
     """One request under way, and its place, which the next one takes over."""
 
-    def __init__(self, options: Sequence[tuple[int, object]], sockets: dict[Addresses, int]) -> None:
-        """``sockets``: of all connections, by their addresses."""
+    def __init__(
+        self,
+        options: Sequence[tuple[int, object]],
+        sockets: dict[Addresses, int],
+        *,
+        opened: Callable[[], None],
+    ) -> None:
+        """
+        Args:
+            sockets: of all connections, by their addresses.
+            opened: called when one more connection stands.
+        """
         self._sockets = sockets
+        self._tell_opened = opened
         self._opened: list[int] = []
         self.easy = pycurl.Curl()
         self.easy.setopt(pycurl.SOCKOPTFUNCTION, self._opens)
@@ -262,9 +289,12 @@ class _Flight:
         self.easy.setopt(pycurl.HEADERFUNCTION, self._head)
         self._url = self._host = ""
 
-    def prepare(self, path: str, body: bytes, *, tag: object, bytes_max: int) -> None:
+    def prepare(
+        self, path: str, body: bytes, *, tag: object, bytes_max: int, on_write: Callable[[], None]
+    ) -> None:
         """A request that has left for no host yet."""
         self.path, self.body, self.tag, self.bytes_max = path, body, tag, bytes_max
+        self.on_write = on_write
         self.failures: list[NotSent] = []
         self.outcome: bytes | GatewayError = b""
         self.easy.setopt(pycurl.POSTFIELDS, body)
@@ -311,9 +341,11 @@ class _Flight:
         if self._opened:
             self._sockets[addresses] = _bound_to(addresses[-1], self._opened)
             self._opened.clear()
+            self._tell_opened()
         elif _is_dead(self._sockets.get(addresses, -1)):
             self.met_dead = True
             return _STOP
+        self.on_write()
         self.written = True
         self.written_s = time.monotonic()
         return _WRITE

@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -28,13 +28,19 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from campaign.config.model import is_loopback
 from campaign.errors import NoAnswer, NotSent, SetupError
-from campaign.ports import Line
+from campaign.ports import Line, nothing
 from campaign.text import Text, text
 from campaign.wechat.certificate import ClientCertificate
 from campaign.wechat.envelope import BODY_BYTES_MAX
 
 #: How long a request waits for one of the pool's connections; there is one for every worker.
 POOL_WAIT_S: Final = 30.0
+
+#: So many connections are opened at once, at most: a handshake costs both sides as much as some ten requests,
+#: and while a hundred are under way the requests between them arrive late, and then too many together.
+OPENING_MAX: Final = 2
+#: Nobody waits longer for a turn to open one: a host that is gone would hold all others up.
+_TURN_WAIT_S: Final = 0.25
 
 HEADERS: Final = {
     "Content-Type": "text/xml; charset=utf-8",
@@ -59,8 +65,11 @@ class Transport(Protocol):
     def line(self) -> Line | None:
         """The same for many requests at once on one thread, where there is such a thing."""
 
-    def post(self, path: str, body: bytes) -> bytes:
+    def post(self, path: str, body: bytes, on_write: Callable[[], None] = nothing, /) -> bytes:
         """The body of an answer with HTTP status 200.
+
+        Args:
+            on_write: called once the connection stands, right before the first byte is written.
 
         Raises:
             NotSent: no byte of the request was written.
@@ -129,26 +138,32 @@ class RequestsTransport:
     def line(self) -> None:
         """None: every request under way has a thread of its own."""
 
-    def post(self, path: str, body: bytes) -> bytes:
+    def post(self, path: str, body: bytes, on_write: Callable[[], None] = nothing, /) -> bytes:
         """See `Transport`."""
-        return self.download(path, body, bytes_max=BODY_BYTES_MAX).body
+        return self._carry(path, body, BODY_BYTES_MAX, on_write).body
 
     def download(self, path: str, body: bytes, *, bytes_max: int) -> Download:
-        """See `Transport`. The next host gets the request only if it left for none before."""
-        failures: list[NotSent] = []
-        for host, pool in self._pools:
-            try:
-                return self._post_to(host, pool, path, body, bytes_max)
-            except NotSent as error:
-                failures.append(error)
-        raise nowhere_sent(failures)
+        """See `Transport`."""
+        return self._carry(path, body, bytes_max, nothing)
 
     def close(self) -> None:
         """Give the connections back."""
         self._session.close()
 
-    def _post_to(self, host: str, pool: Any, path: str, body: bytes, bytes_max: int) -> Download:
-        _request.written = False
+    def _carry(self, path: str, body: bytes, bytes_max: int, on_write: Callable[[], None]) -> Download:
+        """The next host gets the request only if it left for none before."""
+        failures: list[NotSent] = []
+        for host, pool in self._pools:
+            try:
+                return self._post_to(host, pool, path, body, bytes_max, on_write)
+            except NotSent as error:
+                failures.append(error)
+        raise nowhere_sent(failures)
+
+    def _post_to(
+        self, host: str, pool: Any, path: str, body: bytes, bytes_max: int, on_write: Callable[[], None]
+    ) -> Download:
+        _request.written, _request.on_write = False, on_write
         try:
             response = pool.urlopen(
                 "POST",
@@ -181,6 +196,8 @@ class _Request(threading.local):
 
     #: Whether a byte of it may have been written.
     written = False
+    #: Called before that.
+    on_write: Callable[[], None] = staticmethod(nothing)
 
 
 _request: Final = _Request()
@@ -223,15 +240,27 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Connection(HTTPConnection):
-    """Notes the first byte of a request. A connection that died in the pool is renewed before that."""
+    """Notes the first byte of a request. A connection that died in the pool is renewed before that.
+
+    Head and body leave in one piece: there is one moment of sending, and one TLS record.
+    """
 
     response_class = _Response
+    _head: bytes = b""
+
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        self._head = b""
+        super().putrequest(*args, **kwargs)
 
     def send(self, data: Any) -> None:
+        if not self._head:
+            self._head = data  # a body follows, every time
+            return
         if self.sock is None:
             self.connect()
+        _request.on_write()
         _request.written = True
-        super().send(data)
+        super().send(self._head + data)
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
@@ -247,6 +276,21 @@ class _Pool(HTTPConnectionPool):
 
 class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._opening = threading.Semaphore(OPENING_MAX)
+
+    def _validate_conn(self, conn: Any) -> None:
+        """Connects where that is needed."""
+        if not conn.is_closed:
+            return
+        in_turn = self._opening.acquire(timeout=_TURN_WAIT_S)
+        try:
+            super()._validate_conn(conn)
+        finally:
+            if in_turn:
+                self._opening.release()
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         return super()._get_conn(timeout or POOL_WAIT_S)

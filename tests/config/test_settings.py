@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from campaign.config import load_settings
+from campaign.config.model import GatewayTable
 from campaign.domain.decision import Policy
 from campaign.domain.packet import Sender
 from campaign.errors import SetupError
@@ -54,7 +55,7 @@ def test_defaults_are_the_contracts(tmp_path):
     """A file with nothing but merchant and budget has section 8's values."""
     settings = load_settings(write(tmp_path, REAL))
     assert settings.gateway.urls == ("https://api.mch.weixin.qq.com", "https://api2.mch.weixin.qq.com")
-    assert (settings.gateway.sends_per_second, settings.gateway.workers) == (20, 16)
+    assert (settings.gateway.sends_per_second, settings.gateway.workers) == (20, None)
     assert (settings.gateway.connect_timeout_s, settings.gateway.read_timeout_s) == (5, 15)
     assert settings.policy() == Policy()
     limits = settings.limits.as_limits()
@@ -402,3 +403,19 @@ def test_a_mistake_under_notify_is_named_without_any_address(tmp_path, table, wo
     assert ROBOT not in said
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize(
+    "gateway, connections",
+    [
+        ({}, 40),  # 20 a second while answers take up to 2 s
+        ({"sends_per_second": 1, "queries_per_second": 1}, 16),
+        ({"sends_per_second": 200}, 256),
+        ({"queries_per_second": 30}, 60),
+        ({"sends_per_second": 10_000}, 256),
+        ({"workers": 3, "sends_per_second": 500}, 3),  # who writes it means it
+        ({"workers": 900}, 900),
+    ],
+)
+def test_there_are_as_many_connections_as_the_pace_needs(gateway: dict[str, float], connections: int) -> None:
+    assert GatewayTable.model_validate(gateway).connections == connections

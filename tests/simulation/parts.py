@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from campaign.domain.days import beijing_day
 from campaign.errors import GatewayError, NoAnswer, NotSent
+from campaign.ports import Permit, nothing
 from campaign.rehearsal.memory import MemoryTransport
 from campaign.stages.crew import Job, carry_out
 from campaign.text import text
@@ -81,9 +82,14 @@ class VirtualPacer:
         self._gap_s = 1 / per_second
         self._next_s = 0.0
 
-    def acquire(self) -> None:
+    def acquire(self) -> Permit:
         self._clock.sleep(self._next_s - self._clock.monotonic_s())
-        self._next_s = self._clock.monotonic_s() + self._gap_s
+        now_s = self._clock.monotonic_s()
+        self._next_s = now_s + self._gap_s
+        return Permit(0, now_s)
+
+    def use(self, permit: Permit) -> None:
+        """Late or not, nobody counts."""
 
     def slow_down(self) -> None:
         self._next_s = self._clock.monotonic_s() + 1.0
@@ -156,7 +162,7 @@ class Wire:
     late: int = 0
     _recent: deque[float] = field(default_factory=deque)
 
-    def post(self, path: str, body: bytes) -> bytes:
+    def post(self, path: str, body: bytes, on_write: Callable[[], None] = nothing, /) -> bytes:
         sending = path == SEND_PATH
         self.point("before the request")
         letter = None
@@ -172,7 +178,7 @@ class Wire:
             self.clock.sleep(15.0)
             raise NoAnswer(text("the request is still on its way"))
         try:
-            return self.inner.post(path, body)
+            return self.inner.post(path, body, on_write)
         except NotSent:
             if letter:  # it never left, so it proves nothing and forbids nothing
                 self.letters.remove(letter)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaign.errors import StorageError
-from campaign.ports import SystemClock
+from campaign.ports import Permit, SystemClock
 from campaign.stages import pacing
 from campaign.stages.pacing import GUARD_S, LIMIT_MAX, SharedPacer
 
@@ -101,6 +101,66 @@ def test_nearly_all_of_the_limit_is_used(limit: int, late_s_max: float) -> None:
     assert requests / (last_s - began_s) >= 0.995 * limit
 
 
+@settings(max_examples=80, deadline=None)
+@given(
+    limit=st.sampled_from([1, 2, 5, 30, 200]),
+    lateness=st.lists(st.sampled_from([0.0, 0.0, 0.0, 0.002, 0.03, 0.4, 0.9, 3.0]), min_size=5, max_size=40),
+)
+def test_what_counts_is_when_a_request_is_written(limit: int, lateness: list[float]) -> None:
+    """Some take their leave and are written only later; the others go on meanwhile, and the limit holds."""
+    clock = LateClock()
+    pacer = SharedPacer(None, limit, clock)
+    moments: list[float] = []
+    late: list[tuple[float, Permit]] = []
+
+    def write(permit: Permit) -> None:
+        pacer.use(permit)
+        moments.append(clock.at_s)
+
+    for n in range(4 * limit + 40):
+        while not isinstance(permit := pacer.take(clock.at_s), Permit):
+            # Who opens a connection meanwhile writes in between.
+            until_s = clock.at_s + permit
+            for ready in sorted(late):
+                if ready[0] <= until_s:
+                    late.remove(ready)
+                    clock.at_s = max(clock.at_s, ready[0])
+                    write(ready[1])
+            clock.at_s = max(clock.at_s, until_s)
+        if wait_s := lateness[n % len(lateness)]:
+            late.append((clock.at_s + wait_s, permit))
+        else:
+            write(permit)
+    for ready_s, permit in sorted(late):
+        clock.at_s = max(clock.at_s, ready_s)
+        write(permit)
+    assert len(moments) == 4 * limit + 40
+    assert most_in_a_window(moments) <= limit
+
+
+def test_a_request_that_leaves_in_time_is_not_logged_again() -> None:
+    """The hot path costs one look at the clock."""
+    clock = LateClock()
+    pacer = SharedPacer(None, 30, clock)
+    permit = pacer.acquire()
+    state = bytes(pacer._state)
+    pacer.use(permit)
+    assert bytes(pacer._state) == state
+    clock.at_s += 0.1
+    pacer.use(permit)
+    assert bytes(pacer._state) != state
+
+
+def test_a_leave_that_has_grown_old_is_not_used() -> None:
+    """Half a window later somebody may follow it soon: the request waits for another one."""
+    clock = LateClock()
+    pacer = SharedPacer(None, 1, clock)
+    old = pacer.acquire()
+    clock.at_s += 0.6
+    pacer.use(old)
+    assert clock.at_s >= old.at_s + 1
+
+
 def test_requests_are_spread_evenly() -> None:
     """Not thirty at once and then nothing: the next one is always a thirtieth of a second away."""
     clock = LateClock()
@@ -124,7 +184,7 @@ def test_those_who_wait_catch_up_after_a_stall() -> None:
         arrived_s = clock.at_s
         clock.at_s += stall_s
         at_once = 0
-        while pacer.take(arrived_s) == 0.0:
+        while isinstance(pacer.take(arrived_s), Permit):
             at_once += 1
         assert at_once == pytest.approx(caught_up, abs=1)
 

@@ -74,10 +74,10 @@ def answer(raw: bytes = OK) -> Script:
 class LoopbackServer:
     """Plays the n-th script on the n-th connection, the last one on all that follow."""
 
-    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self._scripts = scripts or (answer(),)
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
         self.over = threading.Event()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from datetime import date
 
 import pytest
 
 from campaign.domain.days import day_start_s
 from campaign.errors import BillRejected, CampaignError, NoAnswer, NotFinished, NotSent, SetupError
+from campaign.ports import nothing
 from campaign.rehearsal.bills import written
 from campaign.text import text
 from campaign.wechat.bills import DOWNLOAD_BYTES_MAX, READY_S, FundFlowClient
@@ -32,7 +34,7 @@ class Canned:
         self.reply = reply
         self.asked: list[tuple[str, bytes, int]] = []
 
-    def post(self, path: str, body: bytes) -> bytes:
+    def post(self, path: str, body: bytes, on_write: Callable[[], None] = nothing, /) -> bytes:
         raise AssertionError("a bill is downloaded")
 
     def download(self, path: str, body: bytes, *, bytes_max: int) -> Download:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -11,7 +12,7 @@ from campaign.domain.billno import mch_billno
 from campaign.domain.order import PacketOrder, Source
 from campaign.domain.packet import Sender, request_parameters
 from campaign.errors import NoAnswer
-from campaign.ports import Gateway
+from campaign.ports import Gateway, nothing
 from campaign.text import text
 from campaign.wechat.client import RedpackClient
 from campaign.wechat.envelope import from_xml, to_xml
@@ -51,7 +52,8 @@ class Recorder:
         self.posts: list[tuple[str, bytes]] = []
         self.closed = False
 
-    def post(self, path: str, body: bytes) -> bytes:
+    def post(self, path: str, body: bytes, on_write: Callable[[], None] = nothing, /) -> bytes:
+        on_write()
         self.posts.append((path, body))
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from campaign.errors import GatewayError, NoAnswer
 from campaign.wechat.curl import CurlTransport
+from campaign.wechat.transport import OPENING_MAX
 from tests.certs import Authority
 from tests.wechat.loopback import OK, LoopbackServer, Wire, answer, server_tls
 
@@ -80,12 +82,65 @@ def test_many_requests_are_under_way_on_one_thread() -> None:
     with LoopbackServer(meet) as server:
         line = line_to(server, size=8)
         for turn in range(3):
-            assert line.room == 8
             for n in range(8):
+                while not line.room:  # a connection is being opened
+                    assert line.landed(0.05) == []
                 line.begin(PATH, b"<xml>%d-%d</xml>" % (turn, n), n)
             assert line.room == 0
             assert all_landed(line, 8) == {n: b"<xml>%d-%d</xml>" % (turn, n) for n in range(8)}
         assert server.connections == 8
+        line.close()
+
+
+def test_few_connections_are_opened_at_once() -> None:
+    """What arrives between many handshakes arrives late; what stands takes as many requests as it can."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # no handshake ever ends
+        line = CurlTransport(
+            [f"https://127.0.0.1:{silent.getsockname()[1]}"],
+            certificate=None,
+            ca_bundle=None,
+            connections=64,
+            connect_timeout_s=0.3,
+            read_timeout_s=1,
+        )
+        begun = 0
+        for _ in range(3):
+            while line.room:
+                line.begin(PATH, BODY, begun)
+                begun += 1
+            assert line.landed(0.01) == []
+        assert begun == OPENING_MAX
+        assert len(all_landed(line, begun)) == begun
+        assert line.room == OPENING_MAX
+        line.close()
+
+
+def test_connections_that_break_leave_room_for_others() -> None:
+    """However many have broken, the line fills again."""
+
+    def moody(wire: Wire) -> None:
+        if wire.read_request() == b"<xml>bad</xml>":
+            wire.reset()
+            return
+        wire.write(OK)
+        while wire.read_request():
+            wire.write(OK)
+
+    with LoopbackServer(moody) as server:
+        line = line_to(server, size=12)
+        for n in range(30):
+            while not line.room:
+                line.landed(0.05)
+            line.begin(PATH, b"<xml>bad</xml>" if n % 2 else BODY, n)
+        while line._flying:
+            line.landed(0.5)
+        begun = 0
+        while begun < 12:
+            if line.room:
+                line.begin(PATH, BODY, begun)
+                begun += 1
+            else:
+                line.landed(0.05)
         line.close()
 
 

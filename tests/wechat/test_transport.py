@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -102,6 +103,40 @@ def test_a_request_and_its_answer_travel_over_mutual_tls(pki: Pki, version: ssl.
         assert b"Content-Type: text/xml; charset=utf-8" in head
         assert body == BODY
         assert server.client_names == ["1900000109"]
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_somebody_is_told_once_a_connection_stands_and_before_anything_is_written(
+    pki: Pki, *, tls: bool
+) -> None:
+    """A new connection or a kept one: at that moment the pace is kept."""
+    with (
+        LoopbackServer(tls=server_tls(pki.server) if tls else None) as server,
+        transport_to(server.url, trusts=pki.authority if tls else None) as transport,
+    ):
+        told: list[tuple[int, int]] = []
+
+        def on_write() -> None:
+            time.sleep(0.03)  # what was written before would have arrived by now
+            told.append((server.connections, len(server.requests)))
+
+        for _ in range(3):
+            transport.post(PATH, BODY, on_write)
+        assert told == [(1, 0), (1, 1), (1, 2)]
+
+
+def test_nobody_is_told_of_a_request_that_never_leaves_and_nothing_of_it_is_in_the_next() -> None:
+    """Somebody listens at that address only later."""
+    with LoopbackServer() as gone:
+        port = urlsplit(gone.url).port or 0
+    told: list[str] = []
+    with transport_to(gone.url, connections=1) as transport:
+        with pytest.raises(NotSent):
+            transport.post(PATH, b"<xml>1</xml>", lambda: told.append("first"))
+        with LoopbackServer(port=port) as server:
+            transport.post(PATH, b"<xml>2</xml>", lambda: told.append("second"))
+            assert told == ["second"]
+            assert [request.partition(b"\r\n\r\n")[2] for request in server.requests] == [b"<xml>2</xml>"]
 
 
 def test_a_p12_serves_as_well_as_a_pem_pair(pki: Pki, tmp_path: Path) -> None:
