@@ -67,12 +67,12 @@ def after_send(outcome: Outcome, entry: Entry, *, now_s: float, policy: Policy) 
 
     Args:
         outcome: of the last attempt.
-        entry: with that attempt counted by its tally.
+        entry: with that attempt counted by its tally, unless it was accepted: that alone decides then.
     """
+    if outcome is Outcome.ACCEPTED:
+        return Step(state=State.ACCEPTED, todo=Todo.ASK, due_at_s=next_ask_s(now_s, now_s, policy))
     ask = Step(state=State.IN_DOUBT, todo=Todo.ASK, due_at_s=now_s + policy.doubt_ask_s)
     match outcome:
-        case Outcome.ACCEPTED:
-            return Step(state=State.ACCEPTED, todo=Todo.ASK, due_at_s=next_ask_s(now_s, now_s, policy))
         case Outcome.NOT_SENT if entry.tally.not_sent == entry.tally.attempts:
             return Step(state=State.PLANNED)
         case Outcome.NOT_SENT | Outcome.THROTTLED:

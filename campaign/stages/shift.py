@@ -177,14 +177,15 @@ class Shift:
 
     def _judged_send(self, result: Sent, now_s: float) -> SendResult:
         entry, answer = result.entry, result.answer
-        counted = replace(
-            entry,
-            tally=entry.tally.with_answer(answer),
-            last_outcome=answer.outcome,
-            last_reach=answer.reach,
-        )
-        step = after_send(answer.outcome, counted, now_s=now_s, policy=self.desk.policy)
-        return SendResult(entry=entry, answer=answer, step=step)
+        if answer.outcome is not Outcome.ACCEPTED:  # then the past decides, too
+            entry = replace(
+                entry,
+                tally=entry.tally.with_answer(answer),
+                last_outcome=answer.outcome,
+                last_reach=answer.reach,
+            )
+        step = after_send(answer.outcome, entry, now_s=now_s, policy=self.desk.policy)
+        return SendResult(entry=result.entry, answer=answer, step=step)
 
     def _react_to_send(self, result: Sent, now_s: float) -> None:
         """What one answer means for everybody (R5.1, last column)."""

@@ -284,16 +284,16 @@ def read_send(body: bytes, *, expected: Mapping[str, str], api_key: str | None =
         expected: the request's parameters; an answer that repeats others is not believed.
         api_key: verifies ``sign`` if there is one (R0.12); without it a signed answer is not believed.
     """
-    nothing_learned = SendAnswer(outcome=Outcome.UNKNOWN, reach=Reach.BREAKER, raw=body)
     try:
         fields = from_xml(body)
     except Malformed:
-        return nothing_learned
+        return _nothing_learned(body)
     said = _trimmed(fields)
     if not _signature_holds(fields, api_key):
-        return nothing_learned
-    if any(said.get(name) and said[name] != expected[name] for name in _ECHOED):
-        return nothing_learned
+        return _nothing_learned(body)
+    for name in _ECHOED:
+        if said.get(name, "") not in ("", expected[name]):
+            return _nothing_learned(body)
     err_code = _err_code(said)
     code = UNKNOWN_CODE
     if said.get("return_code") == "SUCCESS" and said.get("result_code") == "FAIL":
@@ -307,6 +307,10 @@ def read_send(body: bytes, *, expected: Mapping[str, str], api_key: str | None =
         err_code_des=_for_people(said),
         raw=body,
     )
+
+
+def _nothing_learned(body: bytes) -> SendAnswer:
+    return SendAnswer(outcome=Outcome.UNKNOWN, reach=Reach.BREAKER, raw=body)
 
 
 def read_query(body: bytes, *, mch_billno: str, api_key: str | None = None) -> QueryAnswer:
@@ -391,7 +395,7 @@ def _signature_holds(fields: Fields, api_key: str | None) -> bool:
 
 
 def _trimmed(fields: Fields) -> dict[str, str]:
-    return {name: value.strip() for name, value in flat(fields).items()}
+    return {name: value.strip() for name, value in fields.items() if isinstance(value, str)}
 
 
 def _for_people(said: Mapping[str, str]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -82,35 +84,45 @@ def flat(fields: Fields) -> dict[str, str]:
     return {name: value for name, value in fields.items() if isinstance(value, str)}
 
 
-def _parse(body: bytes) -> etree._Element:
-    from lxml import etree  # `campaign status` reads the tables of codes, and no answer
+class _Parsers(threading.local):
+    """A parser for each thread: one that threads share makes them wait for each other."""
 
-    # A parser of its own for each call: one that threads share makes them wait for each other.
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
-    )
+    @functools.cached_property
+    def one(self) -> etree.XMLParser:
+        from lxml import etree  # `campaign status` reads the tables of codes, and no answer
+
+        return etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
+        )
+
+
+_parsers: Final = _Parsers()
+
+
+def _parse(body: bytes) -> etree._Element:
+    from lxml import etree
+
     try:
-        root = etree.fromstring(body, parser)
+        root = etree.fromstring(body, _parsers.one)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise Malformed("not well-formed XML") from error
-    if (root.getroottree().docinfo.encoding or "UTF-8").upper() not in _UTF8_NAMES:
+    declares = body.startswith(b"<?xml")  # a declaration stands nowhere else
+    if declares and (root.getroottree().docinfo.encoding or "UTF-8").upper() not in _UTF8_NAMES:
         raise Malformed("declares another charset than UTF-8")
     return root
 
 
-def _members(parent: etree._Element, tag: str) -> list[tuple[str, etree._Element]]:
+def _members(parent: etree._Element, tag: str) -> Iterator[tuple[str, etree._Element]]:
     """Name and element of each child; nothing but white space may stand between them."""
     if parent.tag != tag or (parent.text and not parent.text.isspace()):
         raise Malformed("another shape than fields in one element")
-    members = []
     for child in parent:
         name: Any = child.tag
         tail = child.tail
         # Comments, processing instructions and entities have no name.
         if not isinstance(name, str) or (tail and not tail.isspace()):
             raise Malformed("something between the fields")
-        members.append((name, child))
-    return members
+        yield name, child
 
 
 def _text(element: etree._Element) -> str:

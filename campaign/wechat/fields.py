@@ -21,7 +21,7 @@ class Call:
 
     def undocumented(self, names: Iterable[str]) -> frozenset[str]:
         """Names that this call does not know."""
-        return frozenset(names) - self.required - self.optional
+        return frozenset(names).difference(self.required, self.optional)
 
 
 _ANY_PACKET: Final = frozenset(
