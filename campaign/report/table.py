@@ -19,6 +19,8 @@ from campaign.report.seal import Seal
 from campaign.text import Text
 
 SCHEMA_VERSION: Final = 1
+#: A CSV's columns of what a person has to do about a row.
+ACTION_FIELDS: Final = ("who_acts", "cause", "next_step")
 
 _KEYS: Final = tuple(column.key for column in COLUMNS)
 _KINDS: Final = tuple(column.kind for column in COLUMNS)
@@ -55,7 +57,7 @@ class CsvReport:
         self._rows = csv.writer(self._file)
         names = [f"{c.key}_yuan" if c.kind is Kind.MONEY else c.key for c in COLUMNS]
         own = [protected(header) for header in self._own]
-        self._rows.writerow([*names, "who_acts", "cause", "next_step", "gateway", *own])
+        self._rows.writerow([*names, *ACTION_FIELDS, "gateway", *own])
 
     def add(self, line: Line) -> None:
         """Write one row."""

@@ -17,12 +17,13 @@ from campaign.errors import UsageError
 from campaign.report.grid import SEAL_PROPERTY
 from campaign.report.lines import BILL_COLUMNS, COLUMNS
 from campaign.report.seal import Seal
+from campaign.report.table import ACTION_FIELDS
 from campaign.text import text
 
 #: What no later answer of WeChat Pay changes about a row.
 STABLE: Final = frozenset({"mch_billno", "re_openid", "total_amount", "total_amount_yuan"})
 #: What another match with the funds bills may change about a row, as each format names it.
-BILL_FIELDS: Final = {"needs_person"}.union(
+BILL_FIELDS: Final = {"needs_person", *ACTION_FIELDS}.union(
     name for column in BILL_COLUMNS for name in (column.key, f"{column.key}_yuan")
 )
 _PAGE_FIELDS: Final = (
