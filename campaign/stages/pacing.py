@@ -29,13 +29,13 @@ from campaign.text import text
 #: The log knows so many requests; no limit may be higher.
 LIMIT_MAX: Final = 32_768
 #: What a request may be delayed between our leave and the wire without breaking the limit there.
-GUARD_S: Final = 0.004
+GUARD_S: Final = 0.0045
 #: The log's part of it. The rest lets a late thread catch up with the grid without waiting for the log.
-_LOG_GUARD_S: Final = 0.003
+_LOG_GUARD_S: Final = 0.004
 #: So much later than its leave a request may be written without anybody being told.
 _ON_TIME_S: Final = 0.001
 #: A request that left late arrives still later, by as much again and at most by this.
-_LATE_THERE_S_MAX: Final = 0.01
+_LATE_THERE_S_MAX: Final = 0.003
 #: The share of a window after which a leave that was not used is worth nothing: soon somebody will follow it.
 _STALE: Final = 0.5
 #: So much lateness of those who wait is caught up with. A pause is lost, and never becomes a burst.
@@ -125,18 +125,15 @@ class SharedPacer:
         the log follows it by a whole window, whatever happened in between. What made it late here will hold
         it up for as long over there (a handshake has two sides), so that is added.
         """
-        late_s = self._clock.monotonic_s() - permit.at_s
-        if late_s <= _ON_TIME_S:
-            return
-        while late_s > self._stale_s:
+        while self._clock.monotonic_s() - permit.at_s > _ON_TIME_S:
+            with self._alone():
+                now_s = self._clock.monotonic_s()
+                header, late_s = self._read(now_s), now_s - permit.at_s
+                if late_s <= self._stale_s and permit.number <= header.requests:
+                    self._log(permit.number, now_s + min(late_s, _LATE_THERE_S_MAX))
+                    self._write(header._replace(last_at_s=now_s))
+                    return
             permit = self.acquire()
-            late_s = self._clock.monotonic_s() - permit.at_s
-        with self._alone():
-            now_s = self._clock.monotonic_s()
-            header = self._read(now_s)
-            if permit.number <= header.requests:
-                self._log(permit.number, now_s + min(late_s, _LATE_THERE_S_MAX))
-                self._write(header._replace(last_at_s=now_s))
 
     def take(self, arrived_s: float) -> Permit | float:
         """Take leave for one request now, or say how many seconds to wait before trying again.

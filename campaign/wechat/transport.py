@@ -254,7 +254,7 @@ class _Connection(HTTPConnection):
 
     def send(self, data: Any) -> None:
         if not self._head:
-            self._head = data  # a body follows, every time
+            self._head = data  # a body in one piece follows, every time
             return
         if self.sock is None:
             self.connect()

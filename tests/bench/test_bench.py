@@ -23,7 +23,7 @@ from tests.bench.clients import APPID, KEY, PEERS
 from tests.bench.figures import Figure, Target, Verdict, as_json, quantity, table, unmeasured
 from tests.bench.gateway import MCH_ID, Gateway, serving
 from tests.bench.ground import Ground
-from tests.bench.parts.pace import logged
+from tests.bench.parts.pace import logged, per_second
 from tests.bench.profile import shares_us
 from tests.bench.sampled import subject
 from tests.bench.windows import fullest
@@ -123,6 +123,13 @@ def test_json_has_the_numbers_and_the_verdicts() -> None:
 )
 def test_the_fullest_window_slides(moments: list[float], window: float, most: int) -> None:
     assert fullest(moments, window) == most
+
+
+def test_the_rate_leaves_the_opening_out() -> None:
+    """One request in the first second, then ten a second."""
+    moments_s = [5.0, *(6.0 + n / 10 for n in range(31))]
+    assert per_second(moments_s, from_s=1.0) == pytest.approx(10.0)
+    assert per_second(moments_s, from_s=0.0) == pytest.approx(31 / 4)
 
 
 @given(st.lists(st.integers(0, 40)), st.integers(1, 10))

@@ -165,6 +165,7 @@ class Wire:
     def post(self, path: str, body: bytes, on_write: Callable[[], None] = nothing, /) -> bytes:
         sending = path == SEND_PATH
         self.point("before the request")
+        on_write()
         letter = None
         if sending:
             letter = self._check(flat(from_xml(body)))
@@ -178,7 +179,7 @@ class Wire:
             self.clock.sleep(15.0)
             raise NoAnswer(text("the request is still on its way"))
         try:
-            return self.inner.post(path, body, on_write)
+            return self.inner.post(path, body)
         except NotSent:
             if letter:  # it never left, so it proves nothing and forbids nothing
                 self.letters.remove(letter)

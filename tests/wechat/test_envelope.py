@@ -243,3 +243,12 @@ def test_any_heap_of_pieces_is_read_or_malformed(parts: list[str]) -> None:
     # What was read, another parser reads as well, and finds no more.
     root = etree.fromstring(body.removeprefix(b"\xef\xbb\xbf"))
     assert [child.tag for child in root] == list(fields)
+
+
+def test_what_was_not_xml_leaves_nothing_behind_for_the_next_answer() -> None:
+    """One parser reads them all."""
+    good = b"<xml><return_code><![CDATA[SUCCESS]]></return_code></xml>"
+    for bad in (b"<xml><a>1</a>", b"", b"<xml>&x;</xml>", b"<a/><b/>", b"\xff"):
+        with pytest.raises(Malformed):
+            from_xml(bad)
+        assert from_xml(good) == {"return_code": "SUCCESS"}
