@@ -437,13 +437,18 @@ class _Window:
         return True
 
 
+#: At most, in UTF-8.
+_BYTES_OF_A_CHARACTER: Final = 4
+
+
 def _parameter_problems(call: Call, request: Mapping[str, str]) -> list[str]:
     """What PARAM_ERROR would say about a request, in R5.2's words."""
     problems = [f"{name}字段必填" for name in sorted(call.required) if not request.get(name)]
     problems += [
         f"{name}字段必填,并且少于{most + 1}字符"
         for name, most in BYTES_MAX.items()
-        if len(request.get(name, "").encode("utf-8", "replace")) > most
+        if len(value := request.get(name, "")) > most // _BYTES_OF_A_CHARACTER
+        and len(value.encode("utf-8", "replace")) > most
     ]
     if problems:
         return problems

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from campaign.domain.billno import Tie
 from campaign.domain.decision import Policy
@@ -72,6 +72,18 @@ LIES: Final = ("not_found", "wrong_amount", "other_detail_id")
 
 #: Until then a copied list is compared; after 30 days it may be paid again.
 _COMPARED_DAYS: Final = 25
+
+
+class Outline(NamedTuple):
+    """An entry in short, as the ledger's file has it."""
+
+    mch_billno: str
+    campaign: int
+    row_key: str
+    issue: int
+    state: str
+    evidence: str | None
+    flag: str | None
 
 
 @dataclass
@@ -858,23 +870,33 @@ class Story:
             for place in self.places():
                 machine.place = place
                 self._reconcile()
-            entries = [entry for place in self.places() for entry in self.entries(place)]
-            if any(e.evidence is Evidence.DEAD or e.issue > 1 for e in entries):
+            entries = self._outline()
+            if any(e.evidence == Evidence.DEAD or e.issue > 1 for e in entries):
                 for each in self.lists:
                     self.take(each)
                     self._reissue()
-                entries = [entry for place in self.places() for entry in self.entries(place)]
+                entries = self._outline()
             now = {(e.mch_billno, e.state, e.flag) for e in entries}
             quiet = quiet + 1 if now == before and turn else 0
             before = now
             latest = {(e.campaign, e.row_key): e.issue for e in sorted(entries, key=lambda e: e.issue)}
             settled = all(
                 e.state in SETTLED
-                and (e.state is not State.REJECTED or e.issue < latest[e.campaign, e.row_key])
+                and (e.state != State.REJECTED or e.issue < latest[e.campaign, e.row_key])
                 for e in entries
             )
             if (turn and settled) or quiet > 2:
                 return
+
+    def _outline(self) -> list[Outline]:
+        """What matters of all entries of all ledgers for knowing whether anything still happens."""
+        return [
+            Outline(*row)
+            for place in self.places()
+            for row in self.machine.disks[place].read(
+                "SELECT mch_billno, campaign, row_key, issue, state, evidence, flag FROM entry"
+            )
+        ]
 
     def places(self) -> Iterable[int]:
         """The ledgers that there are."""
