@@ -19,6 +19,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -242,11 +243,18 @@ class SharedPacer:
 
 def _boot_id(clock: Clock) -> bytes:
     """Monotonic seconds mean something only until the machine starts again."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-    except OSError:  # elsewhere, the minute of the start; a clock that was set costs one window
-        boot = str(round((clock.now_s() - clock.monotonic_s()) / 60))
+    # Elsewhere the minute of the start; a clock that was set costs one window.
+    boot = _linux_boot_id() or str(round((clock.now_s() - clock.monotonic_s()) / 60))
     return hashlib.blake2b(boot.encode(), digest_size=16).digest()
+
+
+@cache
+def _linux_boot_id() -> str:
+    """What Linux calls the time since the machine started; empty elsewhere."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        return ""
 
 
 def _open(path: Path) -> int:

@@ -522,7 +522,7 @@ class Story:
                 self._run_orders(fixed, "run the fix sheet", partial=True)
             else:
                 self._run()
-            if fixing is fix_first and self.rng.random() < 0.25:
+            if fixing is fix_first and self.rng.random() < 0.5:
                 self.did["the ledger is lost between fix sheet and original"] += 1
                 self._lose()
 
@@ -881,8 +881,7 @@ class Story:
             before = now
             latest = {(e.campaign, e.row_key): e.issue for e in sorted(entries, key=lambda e: e.issue)}
             settled = all(
-                e.state in SETTLED
-                and (e.state != State.REJECTED or e.issue < latest[e.campaign, e.row_key])
+                e.state in SETTLED and (e.state != State.REJECTED or e.issue < latest[e.campaign, e.row_key])
                 for e in entries
             )
             if (turn and settled) or quiet > 2:
