@@ -578,8 +578,8 @@ MUTANTS = (
     ),
     Mutant(
         TRANSPORT,
-        "        _request.written = True\n        super().send(data)",
-        "        super().send(data)\n        _request.written = len(data) > 4096",
+        "        _request.written = True\n        super().send(self._head + data)",
+        "        super().send(self._head + data)\n        _request.written = len(data) > 4096",
         "the first write is not noticed",
         ("tests/wechat/test_transport.py",),
     ),
