@@ -12,11 +12,12 @@ import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
+
+from campaign.stages.crew import Job, carry_out
 
 _EVERY_S: Final = 0.001
 _STAGE: Final = "campaign/stages/send.py"
@@ -55,17 +56,24 @@ def subject(files: Iterator[str]) -> str:
 
 
 class _InLine:
-    """Stands where a pool of threads would: whatever is submitted is done at once."""
+    """Stands where a crew of threads would: a job is done when it is started."""
 
-    def __init__(self, **_: Any) -> None:
-        pass
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._results: list[Any] = []
 
-    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(work(*arguments))
-        return done
+    @property
+    def running(self) -> int:
+        return len(self._results)
 
-    def shutdown(self, **_: Any) -> None:
+    def start(self, job: Job[Any]) -> None:
+        self._results.append(carry_out(job))
+
+    def finished(self) -> list[Any]:
+        handed, self._results = self._results, []
+        return handed
+
+    def close(self) -> None:
         pass
 
 
@@ -74,7 +82,7 @@ def main() -> int:
     from campaign.cli import main as campaign
     from campaign.stages import crew
 
-    vars(crew)["ThreadPoolExecutor"] = _InLine
+    vars(crew)["ThreadCrew"] = _InLine
     samples: Counter[str] = Counter()
 
     def look(_signal: int, frame: FrameType | None) -> None:
