@@ -151,12 +151,13 @@ class Hands:
         if length_s < _LOOK_EVERY_S or self._requests < _LOOK_AT_LEAST_AT:
             return
         under_way = self._took_s / length_s
-        # The shortest one waited least for the interpreter: the rest of it is what the network takes.
-        served = 1 + self._shortest_s * self._requests / max(self._cpu_s, 1e-9)
+        # Of several at once the shortest waited least for the interpreter; one alone does not wait for it.
+        alone_s = self._shortest_s if self.wanted > 1 else self._took_s / self._requests
+        served = alone_s * self._requests / max(self._cpu_s, 1e-9)
         all_busy = under_way >= _ALL_BUSY * self.wanted
         need = 2 * self.wanted if all_busy else under_way * _MARGIN + _WAITING_HANDS
         slowly = self.wanted - max(1, self.wanted // 4)
-        self.wanted = max(1, min(self._most, max(slowly, math.ceil(min(need, served)))))
+        self.wanted = max(1, min(self._most, max(slowly, math.ceil(need)), math.floor(served)))
         self._begin_anew(now_s)
 
     def _begin_anew(self, now_s: float) -> None:
@@ -166,7 +167,11 @@ class Hands:
 
 
 class ThreadCrew(Generic[T]):
-    """A crew of threads, as many as the work needs and at most ``size``."""
+    """A crew of threads, as many as the work needs and at most ``size``.
+
+    Where one hand is enough, it is that of the caller, who would only wait for it: a job that is handed to
+    another thread and back costs more than half a request.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -184,18 +189,15 @@ class ThreadCrew(Generic[T]):
 
     def start(self, job: Job[T]) -> None:
         self._running += 1
-        with self._alone:
-            self._jobs.append(job)
-            while self._jobs and self._busy < self._hands.wanted:
-                self._busy += 1
-                self._pool.submit(self._work, self._jobs.popleft())
+        self._jobs.append(job)
+        self._hire()
 
     def finished(self) -> list[T]:
         if not self._running:
             return []
         company = company_for(self._running)
-        batch = [self._take(None)]
-        until = time.monotonic() + LINGER_S
+        batch = self._by_ourselves(company) or [self._take(None)]
+        until = time.monotonic() + (LINGER_S if self._busy else 0.0)
         while len(batch) < company:
             try:
                 batch.append(self._take(max(0.0, until - time.monotonic())))
@@ -209,6 +211,28 @@ class ThreadCrew(Generic[T]):
             self._jobs.clear()
         self._pool.shutdown(wait=True)
 
+    def _hire(self) -> None:
+        """Let threads begin what there are hands for; one hand is our own."""
+        with self._alone:
+            while self._jobs and self._busy < self._hands.wanted > 1:
+                self._busy += 1
+                self._pool.submit(self._work, self._jobs.popleft())
+
+    def _by_ourselves(self, company: int) -> list[T]:
+        """What one hand does until a commit is worth it; nothing while there are more."""
+        batch: list[T] = []
+        until = math.inf
+        self._hire()
+        while len(batch) < company and self._hands.wanted == 1 and time.monotonic() < until:
+            try:
+                job = self._jobs.popleft()
+            except IndexError:
+                break
+            self._running -= 1
+            batch.append(carry_out(job, self._wait_for))
+            until = min(until, time.monotonic() + LINGER_S)
+        return batch
+
     def _work(self, job: Job[T] | None) -> None:
         """What one hand does until there is nothing more for it."""
         while job is not None:
@@ -217,7 +241,7 @@ class ThreadCrew(Generic[T]):
             except BaseException as error:  # noqa: BLE001 - the main thread raises it; a thread would lose it
                 self._results.put(error)
             with self._alone:
-                needed = self._busy <= self._hands.wanted
+                needed = self._busy <= self._hands.wanted > 1
                 job = self._jobs.popleft() if self._jobs and needed else None
                 if job is None:
                     self._busy -= 1

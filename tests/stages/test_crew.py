@@ -243,22 +243,56 @@ def test_a_bug_in_a_job_is_not_lost() -> None:
 
 
 def test_what_has_not_begun_when_the_crew_closes_never_leaves() -> None:
-    asked, done = threading.Event(), threading.Event()
+    both_asked, done = threading.Barrier(3, timeout=10), threading.Event()
     posted = []
 
     def slow(path: str, body: bytes) -> bytes:
         posted.append(body)
-        asked.set()
+        both_asked.wait()
         done.wait(10)
         return body
 
-    crew: ThreadCrew[str] = ThreadCrew(1)
+    crew: ThreadCrew[str] = ThreadCrew(2)
     for n in range(5):
         crew.start(job(str(n), post=slow))
-    assert asked.wait(10)
+    both_asked.wait()
     threading.Timer(0.05, done.set).start()
     crew.close()
-    assert posted == [b"0"]
+    assert sorted(posted) == [b"0", b"1"]
+
+
+def test_one_hand_is_the_callers_own() -> None:
+    """Nothing is handed to another thread, and what has not begun when the crew closes never leaves."""
+    threads = set()
+
+    def post(path: str, body: bytes) -> bytes:
+        threads.add(threading.current_thread())
+        return body
+
+    crew: ThreadCrew[str] = ThreadCrew(1)
+    for n in range(40):
+        crew.start(job(str(n), post=post))
+    done = crew.finished()
+    assert done == [f"{n}: {n}" for n in range(len(done))]
+    assert 0 < len(done) <= COMPANY_MAX
+    assert crew.running == 40 - len(done)
+    assert threads == {threading.current_thread()}
+    crew.close()
+
+
+def test_threads_take_over_as_soon_as_a_request_takes_long() -> None:
+    """One hand was enough until the network became slow; the jobs that wait are carried on beside it."""
+    crew: ThreadCrew[str] = ThreadCrew(8)
+    crew._hands.wanted = 1
+    together = threading.Barrier(2, timeout=10)
+    for n in range(4):
+        crew.start(job(str(n)))
+    assert len(crew.finished()) == 2
+    crew._hands.wanted = 2
+    for n in range(2):
+        crew.start(job(str(n), post=lambda path, body: str(together.wait()).encode()))
+    assert len(all_results(crew)) == 4
+    crew.close()
 
 
 def test_a_failure_is_raised_inside_the_job_on_any_crew() -> None:
