@@ -47,6 +47,8 @@ _EARLY: Final = 4
 _EARLY_S: Final = 2.0
 #: A run that cannot get on is killed after so long.
 _STUCK_S: Final = 15.0
+#: How long the last run waits for a gateway that always answers.
+_PATIENCE_S: Final = 60
 
 
 @dataclass
@@ -106,11 +108,11 @@ class Trial:
     def calm(self) -> Result:
         """Faults off, and one last run.
 
-        With patience: on a busy machine an honest answer may take longer than the rage waits for one,
-        and too many such silences would rightly stop the run.
+        With patience: on a busy machine an honest answer, or the handshake before it, may take longer than
+        the rage waits for one, and too many such silences would rightly stop the run.
         """
         self.gateway.set_faults(self._dead)
-        self.desk.configure({"gateway": {"read_timeout_s": 15}})
+        self.desk.configure({"gateway": {"connect_timeout_s": _PATIENCE_S, "read_timeout_s": _PATIENCE_S}})
         result = self.desk.run("run", "lantern.csv", "--yes", "--json", "--wait", "120")
         self.tell(f"calm: exit {result.code}: {self._standing()}")
         self._expect(result.code == (6 if self.unpayable else 0), f"the last run ended so: {result}")

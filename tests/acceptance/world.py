@@ -133,7 +133,7 @@ class Served:
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=60)
         if self.process.stdout:
             self.process.stdout.close()
 
@@ -349,7 +349,7 @@ def differences(desk: Desk, gateway: Served, name: str = "lantern") -> list[str]
     return found
 
 
-def wait_for(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], *, seconds: float = 60) -> None:
     """Return as soon as the condition holds; fail if it does not in time."""
     clock = SystemClock()
     until_s = clock.monotonic_s() + seconds
