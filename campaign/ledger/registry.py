@@ -98,18 +98,16 @@ class Registry:
 
     def standing(self, ledger: Path) -> Standing:
         """Compare a ledger's path with what is remembered; writes nothing."""
-        path = self._path(ledger)
-        known: set[Path] = set()
-        given_up: set[Path] = set()
-        for name, found in self._read().items():
-            (given_up if found.get("given_up") else known).add(Path(name))
-        others = sorted(known - {path})
+        path, stored = str(self._path(ledger)), self._read()
+        given_up = {name for name, found in stored.items() if found.get("given_up")}
+        known = stored.keys() - given_up
+        others = [Path(name) for name in sorted(known - {path})]
         return Standing(
             known=path in known,
-            vanished=path in known and not file.exists(path),
+            vanished=path in known and not file.exists(Path(path)),
             others=tuple(other for other in others if file.exists(other)),
             lost=tuple(other for other in others if not file.exists(other)),
-            given_up=tuple(sorted(given_up - {path})),
+            given_up=tuple(Path(name) for name in sorted(given_up - {path})),
         )
 
     def last_event(self, ledger: Path) -> tuple[int, str] | None:

@@ -37,6 +37,7 @@ from campaign.errors import CampaignHeld, Conflict, SameListAgain, SheetRejected
 from campaign.ledger.registry import Registry
 from campaign.ledger.seen import Pair
 from campaign.ledger.store import Ledger
+from campaign.ports import Clock
 from campaign.rehearsal.books import Books, Order
 from campaign.rehearsal.faults import Faults
 from campaign.rehearsal.memory import MemoryTransport
@@ -51,6 +52,7 @@ from campaign.stages.standing import Standing, standing
 from campaign.text import Text, text
 from campaign.wechat.client import RedpackClient
 from tests.simulation.parts import (
+    Broken,
     Crash,
     Disk,
     InlineCrew,
@@ -181,6 +183,7 @@ class Memory(Registry):
         self._at = at
         self._stored: dict[str, dict[str, Any]] = {}
         self._version = 0
+        self._kept = False
 
     def remember_rows(self, ledger: Path, campaign: str, pairs: Iterable[Pair], now_s: float) -> None:
         self._at("before the registry")
@@ -201,6 +204,16 @@ class Memory(Registry):
     @contextmanager
     def _locked(self, name: str = "lock") -> Iterator[None]:
         yield
+
+    @contextmanager
+    def spending(self, clock: Clock) -> Iterator[None]:
+        if self._kept:
+            raise Broken("two processes spend the merchant's allowance at once")
+        self._kept = True
+        try:
+            yield
+        finally:
+            self._kept = False
 
     def _path(self, ledger: Path) -> Path:
         return ledger  # no links here
