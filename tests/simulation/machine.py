@@ -18,7 +18,6 @@ from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 from campaign.cli import names
 from campaign.cli.run import is_unfinished
@@ -394,10 +393,12 @@ class Machine:
     def _process(self) -> Iterator[None]:
         """A process of its own on this machine."""
         self._alive.append(True)
+        before, names.registry_of = names.registry_of, lambda _: self.registry
         try:
-            with mounted(self.disks), patch.object(names, "registry_of", lambda _: self.registry):
+            with mounted(self.disks):
                 yield
         finally:
+            names.registry_of = before
             self._alive.pop()
 
     @contextmanager

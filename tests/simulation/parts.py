@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, Generic, TypeVar
-from unittest.mock import patch
 
 from campaign.domain.days import beijing_day
 from campaign.errors import GatewayError, NoAnswer, NotSent
@@ -237,6 +236,7 @@ class Wire:
 
 
 _connect = sqlite3.connect
+_execute = sqlite3.Connection.execute
 
 
 class _Connection(sqlite3.Connection):
@@ -247,20 +247,20 @@ class _Connection(sqlite3.Connection):
     reused = False
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:  # type: ignore[override]
-        if not sql.startswith(_NOTED):
-            return super().execute(sql, *values)
+        if sql[0] not in _NOTED:
+            return _execute(self, sql, *values)
         if sql == "COMMIT":
             self.disk.before_commit()
-            cursor = super().execute(sql, *values)
+            cursor = _execute(self, sql, *values)
             self.disk.after_commit(self)
             return cursor
         if sql.startswith("BEGIN"):
             self.disk.before_begin(self)
-            return super().execute(sql, *values)
-        if self.reused and " = " in sql:
+            return _execute(self, sql, *values)
+        if self.reused and sql.startswith("PRAGMA ") and " = " in sql:
             return self.cursor()
         # What is durable is decided here, not by a real disk.
-        return super().execute(_FAST.get(sql, sql), *values)
+        return _execute(self, _FAST.get(sql, sql), *values)
 
     def close(self) -> None:
         """What a process leaves behind when it ends: an open transaction is undone."""
@@ -275,8 +275,8 @@ class _Connection(sqlite3.Connection):
         super().close()
 
 
-#: What the statements that are looked at begin with.
-_NOTED = ("BEGIN", "COMMIT", "PRAGMA ")
+#: The first letters of BEGIN, COMMIT and PRAGMA.
+_NOTED = "BCP"
 
 #: Opening and closing a ledger was most of what a story did. Nothing damages the file here but `Disk`.
 _FAST = {
@@ -368,5 +368,8 @@ def mounted(disks: Sequence[Disk]) -> Iterator[None]:
         disk = ours.get(database)
         return disk.connect(*args, **kwargs) if disk else _connect(database, *args, **kwargs)
 
-    with patch.object(sqlite3, "connect", connect):
+    before, sqlite3.connect = sqlite3.connect, connect  # as `patch` does, in a tenth of the time
+    try:
         yield
+    finally:
+        sqlite3.connect = before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from campaign.domain.billno import Tie, repeat_key
 from campaign.domain.order import PacketOrder, Source
@@ -22,6 +22,9 @@ class Row:
     wishing: str = ""
     #: The openid belongs to another account; every request for it is refused.
     bad: bool = False
+
+    def copy(self) -> Row:
+        return Row(self.uid, self.id, self.openid, self.fen, self.wishing, self.bad)
 
 
 @dataclass
@@ -58,7 +61,7 @@ class PayList:
 
     def remember(self) -> None:
         """The sheet as it is now may be planned."""
-        self.history.append((self.keys, [replace(row) for row in self.rows]))
+        self.history.append((self.keys, [row.copy() for row in self.rows]))
 
     def orders(self, rows: Sequence[Row] | None = None) -> list[PacketOrder]:
         """What reading the sheet, or these rows of it, gives."""

@@ -70,6 +70,8 @@ FAULTS: Final[dict[str, float]] = {
 #: Faults of the questions under which WeChat Pay tells untruths; what they lead to is flagged.
 LIES: Final = ("not_found", "wrong_amount", "other_detail_id")
 
+#: Openids of another account, as `Story._add_row` makes them.
+_OTHER_ACCOUNTS: Final = [f"oWrong{n:02d}" for n in range(400)]
 #: Until then a copied list is compared; after 30 days it may be paid again.
 _COMPARED_DAYS: Final = 25
 
@@ -734,7 +736,7 @@ class Story:
         self._set_faults()
 
     def _set_faults(self) -> None:
-        faults: dict[str, object] = {"openid_error": {"openids": [f"oWrong{n:02d}" for n in range(400)]}}
+        faults: dict[str, object] = {"openid_error": {"openids": _OTHER_ACCOUNTS}}
         faults |= self._faults
         if self._certificate_refused:
             faults["ca_error"] = 1.0
@@ -848,7 +850,7 @@ class Story:
         machine.clock.error_s = 0.0
         machine.wire.late_share = machine.wire.latency_s = 0.0
         for disk in machine.disks:
-            disk.full_share = 0.0
+            disk.full_share = disk.copy_share = 0.0
         self._faults = {}
         self._fix_settings()
         machine.top_up(20_000_000)
