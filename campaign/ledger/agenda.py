@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from campaign.domain.decision import REPEAT_GAP_S, REPEAT_WINDOW_S
 from campaign.domain.entry import Claim, Entry, Flag, Todo
@@ -11,6 +12,28 @@ from campaign.domain.state import OPEN, State
 from campaign.ledger.campaigns import Campaigns
 from campaign.ledger.records import EventKind
 from campaign.ledger.rows import CAMPAIGN_ID, ENTRY_COLUMNS, GAP_OVER, entry_of
+
+
+# One statement for each state: each state has its index.
+_DUE: Final = {
+    state: f"""
+        SELECT {ENTRY_COLUMNS} FROM entry
+        WHERE campaign = (SELECT id FROM campaign WHERE name = :campaign
+                          AND (:todo = 'ask' OR cancelled_at_s IS NULL))
+            AND state = '{state}' AND todo = :todo AND due_at_s <= :now_s
+        ORDER BY due_at_s LIMIT :limit
+    """
+    for state in OPEN
+}
+_NEXT_DUE: Final = {
+    state: f"""
+        SELECT due_at_s FROM entry
+        WHERE campaign = {CAMPAIGN_ID} AND state = '{state}' AND todo = :todo AND flag IS NULL
+            AND due_at_s IS NOT NULL
+        ORDER BY due_at_s LIMIT 1
+    """
+    for state in OPEN
+}
 
 
 class Agenda(Campaigns):
@@ -56,15 +79,8 @@ class Agenda(Campaigns):
         found: list[Entry] = []
         for name in names:
             for state in sorted(OPEN.intersection(states)):
-                sql = f"""
-                    SELECT {ENTRY_COLUMNS} FROM entry
-                    WHERE campaign = (SELECT id FROM campaign WHERE name = :campaign
-                                      AND (:todo = 'ask' OR cancelled_at_s IS NULL))
-                        AND state = '{state}' AND todo = :todo AND due_at_s <= :now_s
-                    ORDER BY due_at_s LIMIT :limit
-                """
                 values = {"campaign": name, "todo": todo, "now_s": now_s, "limit": limit}
-                found += map(entry_of, self._all(sql, values))
+                found += map(entry_of, self._all(_DUE[state], values))
         found.sort(key=lambda entry: (entry.due_at_s or 0.0, entry.mch_billno))
         return found[:limit]
 
@@ -88,12 +104,8 @@ class Agenda(Campaigns):
         for name in names:
             for state, whats in todos.items():
                 for todo in whats:
-                    sql = f"""
-                        SELECT due_at_s FROM entry WHERE campaign = {CAMPAIGN_ID} AND state = '{state}'
-                            AND todo = :todo AND flag IS NULL AND due_at_s IS NOT NULL
-                        ORDER BY due_at_s LIMIT 1
-                    """
-                    moments += [row[0] for row in self._all(sql, {"campaign": name, "todo": todo})]
+                    values = {"campaign": name, "todo": todo}
+                    moments += [row[0] for row in self._all(_NEXT_DUE[state], values)]
             if planned:
                 sql = f"""
                     SELECT not_before_s FROM entry

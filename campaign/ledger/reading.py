@@ -14,11 +14,14 @@ from campaign.domain.entry import Entry
 from campaign.domain.state import State
 from campaign.ledger.chain import PLANNED_EVENT, Chain
 from campaign.ledger.records import Attempt, Question, SentPacket
-from campaign.ledger.rows import CAMPAIGN_ID, ENTRY_COLUMNS, Row, entry_of, unpacked
+from campaign.ledger.rows import CAMPAIGN_ID, ENTRY_COLUMNS, STATES, Row, entry_of, unpacked
 from campaign.ledger.schema import PARTLY_REFUNDED
 
 #: From this age on an accepted packet is shown to a person: five days later nobody can ask any more (R4).
 QUERY_WARNING_S: Final = 25 * DAY_S
+
+#: Rows and fen of each state in a campaign without entries.
+_NO_ROWS: Final = dict.fromkeys(State, (0, 0))
 
 _SENT_PACKETS: Final = f"""
     SELECT {ENTRY_COLUMNS}, seq,
@@ -169,7 +172,7 @@ class Reading(Chain):
         found = self._all(
             f"SELECT state, rows, fen FROM total WHERE campaign = {CAMPAIGN_ID}", {"campaign": campaign}
         )
-        return dict.fromkeys(State, (0, 0)) | {State(state): (rows, fen) for state, rows, fen in found}
+        return _NO_ROWS | {STATES[state]: (rows, fen) for state, rows, fen in found}
 
     def aged(self, campaign: str, window: Window, after_s: float, until_s: float) -> Aged:
         """Rows, fen and the oldest moment of the entries in a window that began in (after, until]."""

@@ -56,7 +56,7 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators
 _NULL: Final = "null"
 
 # Looked up instead of constructed: an enum's call costs ten times as much, a million times.
-_STATE: Final = {state.value: state for state in State}
+STATES: Final = {state.value: state for state in State}
 _EVIDENCE: Final = {evidence.value: evidence for evidence in Evidence}
 _FLAG: Final = {flag.value: flag for flag in Flag}
 _TODO: Final = {todo.value: todo for todo in Todo}
@@ -116,7 +116,7 @@ def entry_of(row: Row) -> Entry:
         total_amount=row[7],
         parameters=_wording(row[8]).mapping(row[0], row[9], row[6], row[7]),
         own={} if row[10] == "{}" else json.loads(row[10]),
-        state=_STATE[row[11]],
+        state=STATES[row[11]],
         evidence=_EVIDENCE.get(row[12]),
         flag=_FLAG.get(row[13]),
         tally=Tally(attempts=row[14], refused=row[15], not_sent=row[16], held=row[17]),
@@ -145,7 +145,7 @@ def entry_of(row: Row) -> Entry:
 
 def known_of(row: Row) -> Known:
     """A `Known` from `KNOWN_COLUMNS`."""
-    state = _STATE[row[5]]
+    state = STATES[row[5]]
     return Known(
         mch_billno=row[0],
         row_key=row[1],
@@ -176,7 +176,7 @@ def campaign_of(row: Row) -> Campaign:
         ask_first=bool(row[5]),
         sheet_file=row[6],
         sheet_digest=row[7],
-        own_headers=tuple(json.loads(row[8])),
+        own_headers=() if row[8] == "[]" else tuple(json.loads(row[8])),
         halt=None if row[9] is None else _halt(json.loads(row[9])),
         plan_digest=row[10],
     )
