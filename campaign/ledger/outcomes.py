@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from campaign.domain.answer import Outcome, QueryAnswer
@@ -22,11 +23,16 @@ _ACCEPTED_AT_S: Final = (
 )
 
 # One request's answer counts once, whoever brings it twice.
-_END_ATTEMPT: Final = """
-    UPDATE attempt SET ended_at_s = :now_s, outcome = :outcome, err_code = :err_code,
-        err_code_des = :err_code_des, raw = :raw
-    WHERE entry = :entry AND n = :n AND ended_at_s IS NULL
+_END_ATTEMPTS: Final = """
+    WITH answer (entry, n, outcome, err_code, err_code_des, raw) AS (VALUES {answers})
+    UPDATE attempt SET ended_at_s = ?, outcome = answer.outcome, err_code = answer.err_code,
+        err_code_des = answer.err_code_des, raw = answer.raw
+    FROM answer WHERE attempt.entry = answer.entry AND attempt.n = answer.n AND ended_at_s IS NULL
+    RETURNING entry, n
 """
+_ANSWER: Final = "(?, ?, ?, ?, ?, ?)"
+#: Answers in one statement, which costs less than one statement each.
+_TOGETHER: Final = 64
 
 # One statement for all answers that say the same, as most do.
 _END_SEND: Final = f"""
@@ -87,9 +93,8 @@ class Outcomes(Reading):
         with self.atomic():
             seqs = self._seqs(result.entry.mch_billno for result in results)
             alike: dict[tuple[object, ...], list[SendResult]] = defaultdict(list)
-            for result in results:
-                if self._end_attempt(seqs[result.entry.mch_billno], result, now_s):
-                    alike[_what_it_says(result)].append(result)
+            for result in self._end_attempts(results, seqs, now_s):
+                alike[_what_it_says(result)].append(result)
             moved: dict[tuple[str, int], State] = {}
             for group in alike.values():
                 moved |= self._end_alike(group, seqs, now_s)
@@ -97,20 +102,23 @@ class Outcomes(Reading):
                 number, attempt = result.entry.mch_billno, result.entry.attempt
                 self._note_answer(seqs[number], result, moved.pop((number, attempt), None), now_s)
 
-    def _end_attempt(self, seq: int, result: SendResult, now_s: float) -> bool:
-        answer = result.answer
-        return self._moved(
-            _END_ATTEMPT,
-            {
-                "entry": seq,
-                "n": result.entry.attempt,
-                "now_s": now_s,
-                "outcome": answer.outcome,
-                "err_code": answer.err_code,
-                "err_code_des": answer.err_code_des,
-                "raw": packed(answer.raw),
-            },
-        )
+    def _end_attempts(
+        self, results: Sequence[SendResult], seqs: Mapping[str, int], now_s: float
+    ) -> list[SendResult]:
+        """Keep the answers of attempts that had none yet; returns the results that brought them."""
+        first: dict[tuple[int, int], SendResult] = {}
+        for result in results:
+            first.setdefault((seqs[result.entry.mch_billno], result.entry.attempt), result)
+        ended: list[SendResult] = []
+        answers = iter(first.items())
+        while some := list(islice(answers, _TOGETHER)):
+            values: list[object] = []
+            for (seq, n), result in some:
+                answer = result.answer
+                values += (seq, n, answer.outcome, answer.err_code, answer.err_code_des, packed(answer.raw))
+            sql = _END_ATTEMPTS.format(answers=", ".join([_ANSWER] * len(some)))
+            ended += [first[seq, n] for seq, n in self._all(sql, [*values, now_s])]
+        return ended
 
     def _end_alike(
         self, results: Sequence[SendResult], seqs: Mapping[str, int], now_s: float
