@@ -28,9 +28,10 @@ def audit(session: Session) -> int:
         broken = list(islice(ledger.broken_events(), _NAMED)) if ledger else []
         unexplained = list(islice(ledger.unexplained(), _NAMED)) if ledger else []
         altered = list(islice(ledger.altered_entries(), _NAMED)) if ledger else []
+        miscounted = list(islice(ledger.miscounted(), _NAMED)) if ledger else []
         matches = list(islice(ledger.broken_matches(), _NAMED)) if ledger else []
         events, digest = ledger.head() if ledger else (0, "")
-    good = not (broken or unexplained or altered or matches)
+    good = not (broken or unexplained or altered or miscounted or matches)
     if session.json:
         session.answer_json(
             {
@@ -40,6 +41,7 @@ def audit(session: Session) -> int:
                 "broken_events": broken,
                 "unexplained": unexplained,
                 "altered_rows": altered,
+                "altered_sums": miscounted,
                 "altered_matches": matches,
             }
         )
@@ -59,6 +61,13 @@ def audit(session: Session) -> int:
     for mch_billno in altered:
         session.tell(
             text("The row of {number} is not the one that its events tell of.", number=mch_billno),
+            style="bold red",
+        )
+    for name in miscounted:
+        session.tell(
+            text(
+                "The sums of {campaign}, by which budgets are kept, are not those of its rows.", campaign=name
+            ),
             style="bold red",
         )
     for name in matches:

@@ -47,6 +47,18 @@ _UNCLAIMED: Final = """
 """
 
 
+#: The campaigns whose kept sums are not those of their rows.
+_MISCOUNTED: Final = """
+    WITH counted AS MATERIALIZED (
+        SELECT campaign, state, COUNT(*), SUM(total_amount) FROM entry GROUP BY campaign, state
+    ), kept AS (SELECT campaign, state, rows, fen FROM total WHERE rows <> 0 OR fen <> 0)
+    SELECT name FROM campaign WHERE id IN (
+        SELECT campaign FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)
+        UNION SELECT campaign FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)
+    ) ORDER BY id
+"""
+
+
 class Reading(Chain):
     """Reads; changes nothing."""
 
@@ -173,6 +185,13 @@ class Reading(Chain):
             f"SELECT state, rows, fen FROM total WHERE campaign = {CAMPAIGN_ID}", {"campaign": campaign}
         )
         return _NO_ROWS | {STATES[state]: (rows, fen) for state, rows, fen in found}
+
+    def miscounted(self) -> Iterator[str]:
+        """The campaigns whose `totals`, which budgets go by, are not the sums of their rows. None, if all
+        is well.
+        """
+        for row in self._rows(_MISCOUNTED):
+            yield row[0]
 
     def aged(self, campaign: str, window: Window, after_s: float, until_s: float) -> Aged:
         """Rows, fen and the oldest moment of the entries in a window that began in (after, until]."""

@@ -52,6 +52,7 @@ def test_a_ledger_that_nobody_touched_is_good(ledger_path, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert answer["good"] is True
     assert answer["broken_events"] == answer["unexplained"] == answer["altered_rows"] == []
+    assert answer["altered_sums"] == []
 
 
 @pytest.mark.parametrize(
@@ -87,3 +88,23 @@ def test_an_event_that_no_longer_fits_is_named(ledger_path, capsys, statement):
     assert json.loads(capsys.readouterr().out)["broken_events"] == [2]
     main(["audit"])
     assert "Event 2 was altered" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE total SET fen = fen - 1 WHERE state = 'accepted'",
+        "UPDATE total SET rows = rows + 1 WHERE state = 'planned'",
+        "DELETE FROM total WHERE state = 'accepted'",
+        "INSERT INTO total VALUES (1, 'received', 1, 188)",
+    ],
+    ids=["less spent", "more rows", "a state forgotten", "a state made up"],
+)
+def test_sums_that_are_not_those_of_the_rows_are_named(ledger_path, capsys, statement):
+    """Budgets go by the sums: one that was lowered would let more money leave than was allowed."""
+    edited(ledger_path, statement)
+    assert main(["audit"]) == 6
+    assert "sums of lantern" in " ".join(capsys.readouterr().out.split())
+    assert main(["audit", "--json"]) == 6
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["good"], answer["altered_sums"], answer["altered_rows"]) == (False, ["lantern"], [])

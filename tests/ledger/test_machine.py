@@ -173,6 +173,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 rows, fen = recount[e.state]
                 recount[e.state] = (rows + 1, fen + e.total_amount)
             assert self.ledger.totals(name) == recount
+        assert list(self.ledger.miscounted()) == []
 
     @invariant()
     def budgets_are_kept(self) -> None:
