@@ -534,3 +534,44 @@ def test_a_suspect_counts_the_money_in_doubt_of_every_ledger(ledger: Ledger) -> 
         result = ledger.suspect([one, two], limits=limits, now_s=NOON_S, others=[other])
     assert [e.row for e in result.entries] == [one.row]
     assert result.held == ((two, Cap.IN_DOUBT),)
+
+
+def test_a_batch_keeps_each_answer_with_its_own_attempt(ledger: Ledger) -> None:
+    """However many answers come at once, alike or not; each attempt has the body that came for it."""
+    outcomes = (Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.THROTTLED)
+    sent = begin(ledger, *plan(ledger, *(f"o{n} 1.88" for n in range(150)))).entries
+    results = [
+        SendResult(
+            entry=e,
+            answer=SendAnswer(outcome=outcomes[n % 3], err_code=f"CODE{n % 7}", raw=f"body {n}".encode()),
+            step=STEPS.get(outcomes[n % 3], DOUBT),
+        )
+        for n, e in enumerate(sent)
+    ]
+    ledger.end_sends(results, NOON_S + 1)
+    for result in results:
+        (attempt,) = ledger.attempts(result.entry.mch_billno)
+        answer = result.answer
+        assert (attempt.outcome, attempt.err_code, attempt.raw) == (
+            answer.outcome,
+            answer.err_code,
+            answer.raw,
+        )
+        assert attempt.ended_at_s == NOON_S + 1
+        assert now(ledger, result.entry).state is result.step.state
+
+
+def test_of_two_answers_for_one_attempt_in_a_batch_the_first_counts(ledger: Ledger) -> None:
+    """The second is recorded as late, and changes nothing."""
+    (one,) = begin(ledger, *plan(ledger, "oA 1.88")).entries
+    first, second = (
+        SendResult(entry=one, answer=SendAnswer(outcome=outcome, raw=raw), step=STEPS.get(outcome, DOUBT))
+        for outcome, raw in [(Outcome.ACCEPTED, b"first"), (Outcome.UNKNOWN, b"second")]
+    )
+    ledger.end_sends([first, second], NOON_S + 1)
+    (attempt,) = ledger.attempts(one.mch_billno)
+    assert (attempt.outcome, attempt.raw) == (Outcome.ACCEPTED, b"first")
+    assert now(ledger, one).state is State.ACCEPTED
+    kinds = [event.kind for event in ledger.events(mch_billno=one.mch_billno)]
+    assert kinds[-2:] == [EventKind.ANSWERED, EventKind.ANSWERED_LATE]
+    assert now(ledger, one).tally.held == 1
