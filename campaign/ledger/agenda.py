@@ -13,7 +13,6 @@ from campaign.ledger.campaigns import Campaigns
 from campaign.ledger.records import EventKind
 from campaign.ledger.rows import CAMPAIGN_ID, ENTRY_COLUMNS, GAP_OVER, entry_of
 
-
 # One statement for each state: each state has its index.
 _DUE: Final = {
     state: f"""
