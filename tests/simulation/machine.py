@@ -364,10 +364,19 @@ class Machine:
         point, self.point = self.point, lambda _: None
         full, self.disk.full_share = self.disk.full_share, 0.0
         try:
-            with self._seen() if self.disk.idle else self.ledger() as ledger:
+            with self._seen() if self._was_opened() else self.ledger() as ledger:
                 yield ledger
         finally:
             self.point, self.disk.full_share = point, full
+
+    def _was_opened(self) -> bool:
+        """Whether a process came to the end of opening this ledger; one that died in it left no tables."""
+        if not self.disk.idle:
+            return False
+        with closing(self.disk.connect()) as connection:
+            return (
+                connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'entry'").fetchone() is not None
+            )
 
     @contextmanager
     def _seen(self) -> Iterator[Ledger]:
