@@ -12,6 +12,8 @@ from campaign.cli.frame import Session, answers_json, group, option, pass_sessio
 from campaign.cli.gateway import open_gateway
 from campaign.cli.names import chosen_campaigns, existing_ledger
 from campaign.domain.days import beijing_text
+from campaign.domain.state import State
+from campaign.domain.verdict import STATE_TEXT
 from campaign.ports import SystemClock
 from campaign.stages.records import (
     LIMIT_DEFAULT,
@@ -166,7 +168,7 @@ def _tell_page(page: Record, session: Session) -> None:
             record["mch_billno"],
             record["re_openid"],
             f"{record['total_amount']:.2f}",
-            record["state"],
+            say(STATE_TEXT[State(record["state"])]),
             beijing_text(record["created_at"])[:_TO_THE_MINUTE],
         )
     if page["objects"]:

@@ -178,7 +178,7 @@ def check_risk_info(risk_info: str) -> tuple[Finding, ...]:
                 text("these are not risk hints in the form that WeChat Pay takes"),
                 text(
                     "Write them like posttime=1736900000&clientversion=1.0; the keys are {keys}.",
-                    keys=", ".join(RISK_KEYS),
+                    keys=tuple(RISK_KEYS),
                 ),
             ),
         )

@@ -205,7 +205,7 @@ class Columns:
 _NAME_IT: Final = text(
     "Rename the column in the sheet, or name it in the settings under [columns], "
     'like "奖金" = "amount_yuan"; the fields are {fields}.',
-    fields=", ".join((*FIELDS, IGNORE)),
+    fields=(*FIELDS, IGNORE),
 )
 
 
@@ -232,7 +232,7 @@ def settings_columns(columns: Mapping[str, str]) -> dict[str, str]:
                 ),
                 advice=text("Did you mean {near}?", near=near[0])
                 if near
-                else text("The fields are {fields}.", fields=", ".join((*FIELDS, IGNORE))),
+                else text("The fields are {fields}.", fields=(*FIELDS, IGNORE)),
             )
         if known.setdefault(header_key(header), name) != name:
             raise SetupError(

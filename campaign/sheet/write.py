@@ -184,7 +184,7 @@ def _headers(columns: Mapping[str, str], own_headers: Sequence[str], *, ids: boo
                     "Give {header} a line of its own under [columns]: the field that it holds, or "
                     '"ignore" for a column of yours. The columns {reserved} are reserved.',
                     header=header,
-                    reserved=", ".join(TIE_FIELDS),
+                    reserved=TIE_FIELDS,
                 ),
             )
     return headers
