@@ -33,6 +33,7 @@ from campaign.domain.packet import Sender
 from campaign.domain.plan import ORDINAL_KEYS, Draft
 from campaign.domain.state import COMMITTED, State
 from campaign.errors import CampaignHeld, Conflict, SameListAgain, SheetRejected
+from campaign.ledger import schema
 from campaign.ledger.registry import Registry
 from campaign.ledger.seen import Pair
 from campaign.ledger.store import Ledger
@@ -364,19 +365,15 @@ class Machine:
         point, self.point = self.point, lambda _: None
         full, self.disk.full_share = self.disk.full_share, 0.0
         try:
-            with self._seen() if self._was_opened() else self.ledger() as ledger:
+            with self._seen() if self.has_ledger(self.place) else self.ledger() as ledger:
                 yield ledger
         finally:
             self.point, self.disk.full_share = point, full
 
-    def _was_opened(self) -> bool:
-        """Whether a process came to the end of opening this ledger; one that died in it left no tables."""
-        if not self.disk.idle:
-            return False
-        with closing(self.disk.connect()) as connection:
-            return (
-                connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'entry'").fetchone() is not None
-            )
+    def has_ledger(self, place: int) -> bool:
+        """Whether there is a ledger with all its tables; a process may have died before it made them."""
+        disk = self.disks[place]
+        return bool(disk.idle) and disk.read("PRAGMA user_version") == [(schema.VERSION,)]
 
     @contextmanager
     def _seen(self) -> Iterator[Ledger]:
@@ -498,7 +495,9 @@ class Machine:
                     ).halt
             return standing(ledger, name, now_s=clock.now_s(), halt=halt)
 
-    def fits(self, sheet: Sequence[PacketOrder], *, keys: str, name: str = "") -> bool:
+    def fits(
+        self, sheet: Sequence[PacketOrder], *, keys: str, name: str = "", also_pays: Sequence[str] = ()
+    ) -> bool:
         """Whether this sheet could be run as that campaign; nothing is recorded."""
         name = name or self.campaign
         facts = SheetFacts(file=f"{name}.xlsx", digest="", key_column=keys)
@@ -506,7 +505,7 @@ class Machine:
             try:
                 drafted = draft(ledger, sheet, campaign=name, sheet=facts, sender=self.sender)
                 lost = names.lost_lists(self.settings, (ledger, *others.now()))  # type: ignore[arg-type]
-                self._refuse_same_list((ledger, *others.now()), drafted, facts, (), lost)
+                self._refuse_same_list((ledger, *others.now()), drafted, facts, also_pays, lost)
             except Conflict:
                 return False
         return True

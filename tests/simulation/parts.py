@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import re
 import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -257,7 +258,7 @@ class _Connection(sqlite3.Connection):
         if sql.startswith("BEGIN"):
             self.disk.before_begin(self)
             return _execute(self, sql, *values)
-        if self.reused and sql.startswith("PRAGMA ") and " = " in sql:
+        if self.reused and _SETS_UP.match(sql):
             return self.cursor()
         # What is durable is decided here, not by a real disk.
         return _execute(self, _FAST.get(sql, sql), *values)
@@ -275,6 +276,8 @@ class _Connection(sqlite3.Connection):
         super().close()
 
 
+#: What a process sets for its connection; the schema's version is the file's.
+_SETS_UP = re.compile("PRAGMA (?!user_version)[a-z_]+ = ")
 #: The first letters of BEGIN, COMMIT and PRAGMA.
 _NOTED = "BCP"
 
@@ -313,11 +316,8 @@ class Disk:
         return connection
 
     def read(self, sql: str) -> list[tuple[Any, ...]]:
-        """What anybody finds in the file who looks at it, while no process is at work."""
-        if self.idle:
-            return self.idle[-1].execute(sql).fetchall()
-        with closing(_connect(self.path)) as connection:
-            return connection.execute(sql).fetchall()
+        """What the last process that is gone would find in the file now."""
+        return self.idle[-1].execute(sql).fetchall()
 
     def before_begin(self, connection: _Connection) -> None:
         """What SQLite would wait for, for ever: here one process after the other takes a step."""

@@ -240,10 +240,10 @@ class Story:
 
     # Running
 
-    def _run(self, *, reopen: bool | None = None) -> None:
+    def _run(self, *, reopen: bool | None = None) -> CampaignError | None:
         again = self.rng.random() < 0.3 if reopen is None else reopen
         self.did["run again" if self.list.history else "run"] += 1
-        self._run_sheet(self.list.rows, "run", reopen=again)
+        return self._run_sheet(self.list.rows, "run", reopen=again)
 
     def _pilot(self) -> None:
         count = self.rng.randint(1, len(self.list.rows))
@@ -473,7 +473,8 @@ class Story:
             raise Broken("no sheet that was ever run fits the ledger")
 
     def _fits(self, rows: list[Row]) -> bool:
-        return self.machine.fits(self.list.orders(rows), keys=self.list.keys)
+        chosen = self.list
+        return self.machine.fits(chosen.orders(rows), keys=chosen.keys, also_pays=chosen.also_pays)
 
     def _fix_rows(self) -> None:
         for row in self.list.rows:
@@ -522,8 +523,8 @@ class Story:
         for fixing in (fix_first, not fix_first):
             if fixing:
                 self._run_orders(fixed, "run the fix sheet", partial=True)
-            else:
-                self._run()
+            elif isinstance(self._run(), Conflict):
+                return  # and the correction is taken back
             if fixing is fix_first and self.rng.random() < 0.5:
                 self.did["the ledger is lost between fix sheet and original"] += 1
                 self._lose()
@@ -591,9 +592,10 @@ class Story:
             return
         self.did["run under a former name"] += 1
         name = chosen.name
-        chosen.withdrawn.clear()
         chosen.name = self.machine.campaign = chosen.former[-1]
         refused = self._run_orders(chosen.orders(), "run", reopen=self.rng.random() < 0.7)
+        if refused is None:
+            chosen.withdrawn.clear()  # it may have paid; a run that was refused has not
         if self._ended_well:
             chosen.former[-1] = name
             chosen.remember()
@@ -894,6 +896,7 @@ class Story:
         return [
             Outline(*row)
             for place in self.places()
+            if self.machine.has_ledger(place)
             for row in self.machine.disks[place].read(
                 "SELECT mch_billno, campaign, row_key, issue, state, evidence, flag FROM entry"
             )
