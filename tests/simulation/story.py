@@ -523,6 +523,10 @@ class Story:
         for fixing in (fix_first, not fix_first):
             if fixing:
                 self._run_orders(fixed, "run the fix sheet", partial=True)
+                # Whoever has to take back other edits of the original keeps this correction in it.
+                last_keys, before = chosen.history[-1]
+                corrected = [replace(row) if old.uid == row.uid else old for old in before]
+                chosen.history.append((last_keys, corrected))
             elif isinstance(self._run(), Conflict):
                 return  # and the correction is taken back
             if fixing is fix_first and self.rng.random() < 0.5:
