@@ -19,8 +19,8 @@ from campaign.text import Text, text
 @command(
     "verify",
     help=text(
-        "Compare a report (.xlsx, .html, .json, or .csv with its .json beside it) with the ledger and name "
-        "the first place that differs."
+        "Compare a report (.xlsx, .html, .json, .pdf, or .csv with its .json beside it) with the ledger and "
+        "name the first place that differs."
     ),
     examples=("campaign verify lantern-report.xlsx",),
 )

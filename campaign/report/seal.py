@@ -13,6 +13,8 @@ from campaign.report.lines import Facts, Line
 #: Changes with anything that changes the digest of the same rows.
 SCHEME: Final = 1
 _DIGEST_BYTES: Final = 20
+#: Where a PDF has the seal: WeasyPrint makes this of a ``meta`` element's name.
+SLIP_SEAL: Final = "/campaignseal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

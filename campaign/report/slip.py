@@ -16,6 +16,7 @@ from campaign.report.bills import standing, tied
 from campaign.report.lines import REHEARSAL_BANNER, Facts, Line, Say
 from campaign.report.notes import notes
 from campaign.report.rendering import rendered
+from campaign.report.seal import Seal
 from campaign.text import text
 
 
@@ -51,7 +52,8 @@ class SlipReport:
             self._facts, summary, digest, needs=self._needs, say=self._say, explain=self._explain
         )
         page = "".join(rendered("slip.html", content))
-        self._pdf.HTML(string=page, url_fetcher=_nothing_from_outside).write_pdf(self._path)
+        paper = self._pdf.HTML(string=page, url_fetcher=_nothing_from_outside)
+        paper.write_pdf(self._path, custom_metadata=True)  # the seal
 
     def close(self) -> None:
         """Nothing is open between calls."""
@@ -83,6 +85,7 @@ def slip_content(
     return {
         "lang": facts.lang.replace("_", "-"),
         "facts": facts,
+        "seal": Seal.of(facts).to_json(),
         "banner": REHEARSAL_BANNER if facts.rehearsal else "",
         "words": {name: say(word) for name, word in words.items()},
         "about": [(say(label), value) for label, value in about],

@@ -13,10 +13,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-from campaign.errors import UsageError
+from campaign.errors import SetupError, UsageError
 from campaign.report.grid import SEAL_PROPERTY
 from campaign.report.lines import BILL_COLUMNS, COLUMNS
-from campaign.report.seal import Seal
+from campaign.report.seal import SLIP_SEAL, Seal
 from campaign.report.table import ACTION_FIELDS
 from campaign.text import text
 
@@ -56,9 +56,12 @@ def read_seal(path: Path) -> Seal:
 
     Raises:
         UsageError: the file is no report of this program, or of a format without a seal.
+        SetupError: it is a slip, and the extra that reads PDF is missing.
     """
     try:
         return Seal.from_json(_SEALS[path.suffix.lower()](path))
+    except SetupError:
+        raise
     except OSError as error:
         raise UsageError(
             text("{file} cannot be read: {why}", file=str(path), why=error.strerror or str(error)),
@@ -69,10 +72,15 @@ def read_seal(path: Path) -> Seal:
         raise UsageError(
             text("{file} carries no seal of this program", file=str(path)),
             advice=text(
-                "Name the .xlsx, .html or .json that `campaign report` wrote, or the .csv with the .json of "
-                "the same report beside it."
+                "Name the .xlsx, .html, .json or .pdf that `campaign report` wrote, or the .csv with the "
+                ".json of the same report beside it."
             ),
         ) from error
+
+
+def has_rows(path: Path) -> bool:
+    """Whether this format shows the rows one by one, so that some of them can be compared without others."""
+    return path.suffix.lower() in _ROWS
 
 
 def first_difference(path: Path, expected: Path) -> Difference | None:
@@ -275,18 +283,55 @@ def _csv_rows(path: Path) -> Iterator[ReportRow]:
             yield ReportRow(f"line {rows.line_num}", str(values.get("mch_billno")).removeprefix("`"), values)
 
 
+# The slip
+
+#: A slip is compared by so many printed characters at a time.
+_PRINTED_TOGETHER: Final = 40
+
+
+def _pdf_pages(path: Path) -> Any:
+    try:
+        from pypdf import PdfReader
+    except ImportError as error:
+        raise SetupError(
+            text("reading a PDF needs pypdf, which is not installed"),
+            advice=text("Install it with `pip install 'campaign[pdf]'`."),
+        ) from error
+    return PdfReader(path)
+
+
+def _pdf_seal(path: Path) -> str:
+    with closing(_pdf_pages(path)) as slip:
+        return str(slip.metadata[SLIP_SEAL])
+
+
+def _pdf_print(path: Path) -> Iterator[tuple[str, object]]:
+    """What is printed, without the blanks and line ends, which depend on the fonts of the machine."""
+    with closing(_pdf_pages(path)) as slip:
+        for number, page in enumerate(slip.pages, 1):
+            printed = "".join(page.extract_text().split())
+            for at in range(0, len(printed), _PRINTED_TOGETHER):
+                yield f"page {number}, character {at + 1}", printed[at : at + _PRINTED_TOGETHER]
+            # What could cover it.
+            yield f"page {number}, pictures", len(page.images)
+            yield f"page {number}, notes", len(page.get("/Annots", ()))
+
+
 _SEALS: Final[Mapping[str, Callable[[Path], str]]] = {
     ".xlsx": _xlsx_seal,
     ".html": lambda path: _Page(path).seal,
     ".json": _json_seal,
     ".csv": _csv_seal,
+    ".pdf": _pdf_seal,
 }
 _EVERYTHING: Final[Mapping[str, Callable[[Path], Iterator[tuple[str, object]]]]] = {
     ".xlsx": _xlsx_cells,
     ".html": _html_lines,
     ".json": _json_leaves,
     ".csv": _csv_cells,
+    ".pdf": _pdf_print,
 }
+#: A slip has no rows.
 _ROWS: Final[Mapping[str, Callable[[Path], Iterator[ReportRow]]]] = {
     ".xlsx": _xlsx_rows,
     ".html": _html_rows,

@@ -24,7 +24,14 @@ from campaign.report.history import Trace, traces
 from campaign.report.lines import Facts, Format, Say, line_of
 from campaign.report.seal import Digest, Seal
 from campaign.report.table import CsvReport, JsonReport
-from campaign.report.verify import BILL_FIELDS, Difference, first_difference, first_row_difference, read_seal
+from campaign.report.verify import (
+    BILL_FIELDS,
+    Difference,
+    first_difference,
+    first_row_difference,
+    has_rows,
+    read_seal,
+)
 from campaign.stages.standing import current_halt, found_in_bills, issued_again
 from campaign.text import text
 from campaign.wechat.answers import explain
@@ -114,7 +121,9 @@ def verify_report(
         say_in: gives the sentences of a language.
 
     Raises:
-        UsageError: the file carries no seal, or another merchant's or gateway's.
+        UsageError: the file carries no seal, or another merchant's or gateway's; or it has only sums, and
+            those have changed.
+        SetupError: it is a slip, and the extra for PDF is missing.
     """
     seal = read_seal(path)
     campaign = ledger.campaign(seal.campaign)
@@ -135,6 +144,20 @@ def verify_report(
         return Verified(seal, False, 0, other_version, None)
     news = [e for e in ledger.events(campaign=campaign.name) if e.seq > seal.event]
     moved = {e.mch_billno for e in news if e.mch_billno}
+    if (news or other_version) and not has_rows(path):
+        raise UsageError(
+            text(
+                "{file} has only sums, and campaign {campaign} has had news since they were made, or another "
+                "version of this program made them; nothing of it can be compared any more",
+                file=str(path),
+                campaign=campaign.name,
+            ),
+            advice=text(
+                "Verify the workbook of the same report: it shows the same digest of all rows. Or write a "
+                "new slip: `campaign report {campaign} --pdf`.",
+                campaign=campaign.name,
+            ),
+        )
     facts = Facts(
         campaign=_as_it_stands(ledger, campaign),
         merchant=seal.merchant,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +17,10 @@ from campaign.domain.decision import Step
 from campaign.domain.entry import Todo
 from campaign.domain.limits import Limits
 from campaign.domain.state import State
-from campaign.errors import UsageError
+from campaign.errors import SetupError, UsageError
 from campaign.ledger.records import QueryResult, SendResult
 from campaign.ledger.store import Ledger
+from campaign.report import slip as slip_module
 from campaign.report.seal import Seal
 from campaign.stages import report as stage
 from campaign.stages.report import verify_report, write_report
@@ -222,3 +225,47 @@ def test_a_seal_survives_its_own_writing_and_nothing_else_is_one():
     for broken in ("{}", "[]", '"x"', seal.to_json().replace("true", '"yes"')):
         with pytest.raises(ValueError):  # noqa: PT011
             Seal.from_json(broken)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("lang", ["en", "zh_CN"])
+def test_a_slip_fits_until_a_figure_a_picture_or_the_ledger_changes(ledger, tmp_path, lang):
+    from pypdf import PdfReader, PdfWriter
+    from pypdf.annotations import FreeText
+
+    slip = written(ledger, tmp_path, formats=("pdf",), lang=lang)["pdf"]
+    assert verify(ledger, slip).good
+
+    # Of a forger's own making, with the seal of the true one.
+    forged = tmp_path / "forged.pdf"
+    with one_yuan_more():
+        written(ledger, tmp_path / "forgery", formats=("pdf",), lang=lang)["pdf"].rename(forged)
+    found = verify(ledger, forged).difference
+    assert found.place.startswith("page 1, character ")
+    assert found.found.replace("15.00", "14.00") == found.expected != found.found
+
+    covered = PdfWriter(clone_from=PdfReader(slip))
+    covered.add_annotation(0, FreeText(text="15.00", rect=(50, 550, 200, 650)))
+    covered.write(tmp_path / "covered.pdf")
+    assert verify(ledger, tmp_path / "covered.pdf").difference.place == "page 1, notes"
+
+    opened(ledger)
+    with pytest.raises(UsageError, match="only sums"):
+        verify(ledger, slip)
+
+
+@contextmanager
+def one_yuan_more():
+    """The slip of a book-keeper who writes one yuan more into the sum."""
+    with pytest.MonkeyPatch.context() as patch:
+        honest = slip_module.yuan_grouped
+        patch.setattr(slip_module, "yuan_grouped", lambda fen: honest(fen + 100 if fen == 1400 else fen))
+        yield
+
+
+def test_without_the_extra_a_slip_cannot_be_read_and_the_way_to_it_is_said(ledger, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypdf", None)
+    (tmp_path / "r.pdf").write_bytes(b"%PDF")
+    with pytest.raises(SetupError) as told:
+        verify(ledger, tmp_path / "r.pdf")
+    assert "campaign[pdf]" in str(told.value.advice)
