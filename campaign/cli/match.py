@@ -286,8 +286,8 @@ def _tell(found: Match, campaign: str, session: Session, *, now_s: float, unmask
     if found.ahead:
         session.tell(
             text(
-                "The bill says more about {count} rows than WeChat Pay's answers so far: `campaign "
-                "reconcile` asks.",
+                "The bill says more about {count} rows than WeChat Pay's answers so far, and the sums above "
+                "leave that out: `campaign reconcile` asks.",
                 count=found.ahead,
             )
         )

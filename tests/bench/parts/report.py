@@ -19,9 +19,10 @@ _ONCE = "one run only, since it is long"
 
 def measure(ground: Ground) -> Iterator[Figure]:
     """The workbook beside two writers with the same cells, and annotating as the sheet grows."""
-    big = big_campaign(ground, BIG)
-    big.accept(BIG)
-    yield from _workbook(ground, big)
+    small, big = big_campaign(ground, SMALL), big_campaign(ground, BIG)
+    for campaign in (small, big):
+        campaign.accept(campaign.rows)
+    yield from _workbook(ground, big, model=small)
     annotated = {rows: _annotated(big_campaign(ground, rows)) for rows in (SMALL, MIDDLE)}
     small, middle = annotated[SMALL], annotated[MIDDLE]
     yield Figure(
@@ -34,14 +35,14 @@ def measure(ground: Ground) -> Iterator[Figure]:
     )
 
 
-def _workbook(ground: Ground, big: BigCampaign) -> Iterator[Figure]:
+def _workbook(ground: Ground, big: BigCampaign, *, model: BigCampaign) -> Iterator[Figure]:
+    """``model``: its workbook, which is small and so read at little cost, gives the others their cells."""
     out = ground.folder / "report"
     out.mkdir()
-    config = str(big.desk.folder / "campaign.toml")
-    ours = _written(ground, "ours", config, big.name, str(out))
-    [model] = out.glob("*.xlsx")
-    rust = _written(ground, "rust", str(model), str(out / "rust.xlsx"), str(BIG))
-    part = _written(ground, "xlsxwriter", str(model), str(out / "part.xlsx"), str(BIG // _PART))
+    ours, _ = _ours(ground, big)
+    _, cells = _ours(ground, model)
+    rust = _written(ground, "rust", cells, str(out / "rust.xlsx"), str(BIG))
+    part = _written(ground, "xlsxwriter", cells, str(out / "part.xlsx"), str(BIG // _PART))
     constant_memory_s = part.cpu_s * _PART
     ground.say(
         f"workbook: ours {ours.cpu_s:.1f} s, rust {rust.cpu_s:.1f} s, xlsxwriter {constant_memory_s:.1f} s"
@@ -65,6 +66,15 @@ def _workbook(ground: Ground, big: BigCampaign) -> Iterator[Figure]:
         _MB,
         _ONCE,
     )
+
+
+def _ours(ground: Ground, campaign: BigCampaign) -> tuple[Ended, str]:
+    """The program's own workbook, and where it is."""
+    out = ground.folder / "report" / campaign.name
+    config = str(campaign.desk.folder / "campaign.toml")
+    ended = _written(ground, "ours", config, campaign.name, str(out))
+    [written] = out.glob("*.xlsx")
+    return ended, str(written)
 
 
 def _written(ground: Ground, *arguments: str) -> Ended:
