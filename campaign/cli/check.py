@@ -39,7 +39,7 @@ _PREVIEWS: Final = 3
     help=text("Read and check a sheet and list every problem; nothing is sent and nothing recorded."),
     examples=(
         "campaign check lantern.xlsx",
-        "campaign check lantern.xlsx --annotate marked.xlsx   # your workbook with the problems marked",
+        text("campaign check lantern.xlsx --annotate marked.xlsx  # your workbook with the problems marked"),
         "campaign check lantern.xlsx --json",
     ),
 )

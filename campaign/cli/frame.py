@@ -65,7 +65,7 @@ class _Framed(click.Command):
     """Global options, examples first, help in the reader's language."""
 
     def __init__(
-        self, *args: Any, sentence: Text | None = None, examples: Sequence[str] = (), **kwargs: Any
+        self, *args: Any, sentence: Text | None = None, examples: Sequence[str | Text] = (), **kwargs: Any
     ) -> None:
         kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
         super().__init__(*args, **kwargs)
@@ -87,7 +87,8 @@ class _Framed(click.Command):
         if self.examples:
             with wide.section(speech.say(text("Examples"))):
                 for example in self.examples:
-                    wide.write(f"{'':{wide.current_indent}}{example}\n")
+                    said = speech.say(example) if isinstance(example, Text) else example
+                    wide.write(f"{'':{wide.current_indent}}{said}\n")
         if self.sentence:
             wide.write_paragraph()
             with wide.indentation():
@@ -139,7 +140,7 @@ class Group(_Framed, click.Group):
         return speech.say(sentence) if sentence else (inner.get_short_help_str() if inner else "")
 
 
-def command(name: str, *, help: Text, examples: Sequence[str] = ()) -> Callable[[Any], Command]:  # noqa: A002
+def command(name: str, *, help: Text, examples: Sequence[str | Text] = ()) -> Callable[[Any], Command]:  # noqa: A002
     """``click.command`` in our frame. The function's int result is the exit code; None is 0."""
     return click.command(name, cls=Command, sentence=help, examples=examples)
 
@@ -148,7 +149,7 @@ def group(
     name: str,
     *,
     help: Text,  # noqa: A002
-    examples: Sequence[str] = (),
+    examples: Sequence[str | Text] = (),
     **attributes: Any,
 ) -> Callable[[Any], Group]:
     """``click.group`` in our frame."""

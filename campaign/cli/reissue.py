@@ -37,7 +37,9 @@ _TOLD: Final = 20
     ),
     examples=(
         "campaign reissue lantern",
-        "campaign reissue lantern --refunded --out again.xlsx   # those who did not open it in time, too",
+        text(
+            "campaign reissue lantern --refunded --out again.xlsx  # those who did not open it in time, too"
+        ),
         "campaign run lantern-reissue.xlsx",
     ),
 )

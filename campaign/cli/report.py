@@ -30,7 +30,7 @@ from campaign.text import text
     examples=(
         "campaign report lantern",
         "campaign report lantern --out 2026-02 --force",
-        "campaign report lantern --annotate lantern.xlsx   # your workbook with what became of each row",
+        text("campaign report lantern --annotate lantern.xlsx  # your workbook with what became of each row"),
     ),
 )
 @click.argument("name")

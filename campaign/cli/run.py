@@ -51,8 +51,8 @@ from campaign.text import text
     help=text("Check a sheet, ask, and pay its packets. Running it again resumes and never pays twice."),
     examples=(
         "campaign run lantern.xlsx",
-        "campaign run lantern.xlsx --limit 5        # a pilot: only the first five rows",
-        "campaign run lantern.xlsx --yes --json     # from a script",
+        text("campaign run lantern.xlsx --limit 5  # a pilot: only the first five rows"),
+        text("campaign run lantern.xlsx --yes --json  # from a script"),
     ),
 )
 @click.argument("sheet", type=click.Path(path_type=Path))

@@ -72,7 +72,7 @@ def _places(function: Any) -> Any:
     examples=(
         "campaign schedule install --at 08:30",
         "campaign schedule now --json",
-        "campaign schedule --foreground       # where there is neither systemd nor cron",
+        text("campaign schedule --foreground  # where there is neither systemd nor cron"),
     ),
     invoke_without_command=True,
     no_args_is_help=True,
