@@ -265,8 +265,8 @@ def _common_form(character: str) -> str:
     return _COMMON_FORMS.get(character) or unicodedata.normalize("NFKC", character)
 
 
-def _named(characters: Iterable[str]) -> str:
+def _named(characters: Iterable[str]) -> tuple[str, ...]:
     """``吉 (U+5409), …``: each once, the first five, so that also invisible ones can be looked for."""
     distinct = list(dict.fromkeys(characters))
     names = [f"{c} (U+{ord(c):04X})" if c.isprintable() else f"U+{ord(c):04X}" for c in distinct[:5]]
-    return ", ".join(names) + (" …" if len(distinct) > 5 else "")
+    return (*names[:-1], names[-1] + " …") if len(distinct) > len(names) else tuple(names)

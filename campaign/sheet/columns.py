@@ -305,5 +305,6 @@ def _distinct(own: Mapping[int, str]) -> dict[int, str]:
     }
 
 
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names) or "-"
+def _list(names: Iterable[str]) -> tuple[str, ...]:
+    """As a fact: listed in the reader's own way, with a dash where there is none."""
+    return tuple(names) or ("-",)

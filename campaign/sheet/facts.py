@@ -93,6 +93,10 @@ class Pieces:
         self._file = file
         self._count = 0
 
+    def could_fill(self, size: int, smallest: int) -> bool:
+        """Whether a part of this size has room for too many, the smallest of which has so many bytes."""
+        return size > smallest * PIECES_MAX
+
     def add(self, count: int) -> None:
         """Count so many more.
 

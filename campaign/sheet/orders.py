@@ -1,10 +1,10 @@
-"""A million orders in 80 MB: packed by the thousand, and made into objects only while they are looked at."""
+"""A million orders in 90 MB: packed by the thousand, and made into objects only while they are looked at."""
 
 from __future__ import annotations
 
 import marshal
-from collections.abc import Collection, Iterator, Sequence
-from typing import Final, TypeAlias, overload
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias, overload
 
 from campaign.domain.billno import Tie
 from campaign.domain.order import Line, Orders, PacketOrder, Source, Wording
@@ -16,6 +16,8 @@ Texted: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 Record: TypeAlias = tuple[int, str, str, int, int | Texted, tuple[str, ...], tuple[str, str, int] | None]
 
 _CHUNK: Final = 1000
+#: The places in a `Record`.
+_ROW, _KEY, _OPENID, _FEN, _TEXTS, _OWN, _TIE = _ALL = range(7)
 #: Marshal without references, which cost a look-up for each object. What is packed never leaves the process.
 _MARSHAL: Final = 2
 
@@ -26,8 +28,10 @@ class Records:
     def __init__(self) -> None:
         #: Texts that many rows have.
         self.shared: list[Texted] = []
-        self._packed: list[bytes] = []
+        #: Each chunk by columns, packed one by one: whoever asks for two of them unpacks two.
+        self._packed: list[list[bytes]] = []
         self._loose: list[Record] = []
+        self._has_ties = False
         #: The chunk that was looked at last.
         self._opened: tuple[int, list[Record]] = (-1, [])
 
@@ -35,8 +39,16 @@ class Records:
         """Take in one more row."""
         self._loose.append(record)
         if len(self._loose) == _CHUNK:
-            self._packed.append(marshal.dumps(self._loose, _MARSHAL))
-            self._loose.clear()
+            self._pack()
+
+    def _pack(self) -> None:
+        columns = list(zip(*self._loose, strict=True))
+        self._has_ties = self._has_ties or any(columns[_TIE])
+        packed = [marshal.dumps(column, _MARSHAL) for column in columns]
+        if packed[_KEY] == packed[_OPENID]:
+            packed[_KEY] = packed[_OPENID]
+        self._packed.append(packed)
+        self._loose.clear()
 
     def without(self, rows: Collection[int]) -> Records:
         """All but the rows of these numbers."""
@@ -45,30 +57,58 @@ class Records:
         rest = Records()
         rest.shared = self.shared
         for record in self:
-            if record[0] not in rows:
+            if record[_ROW] not in rows:
                 rest.add(record)
         return rest
 
     def keys(self) -> Iterator[tuple[str, int]]:
         """The rows' keys, as `key_text`, and their numbers."""
-        for row, row_key, _, _, _, _, tie in self:
-            yield row_key if tie is None else key_text(row_key, tie[0]), row
+        if next(self.ties(), None) is None:
+            return self._columns(_KEY, _ROW)
+        return (
+            (row_key if tie is None else key_text(row_key, tie[0]), row)
+            for row_key, row, tie in self._columns(_KEY, _ROW, _TIE)
+        )
+
+    def openids(self) -> Iterator[tuple[str, int]]:
+        """The rows' openids and their numbers."""
+        return self._columns(_OPENID, _ROW)
+
+    def payments(self) -> Iterator[tuple[str, int]]:
+        """Openid and fen of each row."""
+        return self._columns(_OPENID, _FEN)
+
+    def ties(self) -> Iterator[tuple[str, str, int]]:
+        """The ties of those rows that have one."""
+        column = self._columns(_TIE) if self._has_ties else self._loose_columns(_TIE)
+        return (tie for (tie,) in column if tie)
 
     def __len__(self) -> int:
         return _CHUNK * len(self._packed) + len(self._loose)
 
     def __iter__(self) -> Iterator[Record]:
-        for packed in self._packed:
-            yield from marshal.loads(packed)  # noqa: S302 - our own bytes
-        yield from self._loose
+        return self._columns(*_ALL)
 
     def __getitem__(self, index: int) -> Record:
         at, within = divmod(index, _CHUNK)
         if at == len(self._packed):
             return self._loose[within]
         if self._opened[0] != at:
-            self._opened = at, marshal.loads(self._packed[at])  # noqa: S302
+            self._opened = at, list(_unpacked(self._packed[at]))
         return self._opened[1][within]
+
+    def _columns(self, *places: int) -> Iterator[Any]:
+        """These values of each row, by their places in `Record`."""
+        for packed in self._packed:
+            yield from _unpacked([packed[place] for place in places])
+        yield from self._loose_columns(*places)
+
+    def _loose_columns(self, *places: int) -> Iterator[Any]:
+        return zip(*[[record[place] for record in self._loose] for place in places], strict=True)
+
+
+def _unpacked(columns: Iterable[bytes]) -> Iterator[Any]:
+    return zip(*[marshal.loads(column) for column in columns], strict=True)  # noqa: S302 - our own bytes
 
 
 class SheetOrders(Orders):
@@ -112,10 +152,10 @@ class SheetOrders(Orders):
             )
 
     def payments(self) -> Iterator[tuple[str, int]]:
-        return ((record[2], record[3]) for record in self._records)
+        return self._records.payments()
 
     def ties(self) -> Iterator[Tie]:
-        return (_tie(record[6]) for record in self._records if record[6] is not None)
+        return map(_tie, self._records.ties())
 
     def _order(self, record: Record) -> PacketOrder:
         row, row_key, re_openid, fen, texts, own, tie = record

@@ -15,7 +15,7 @@ from campaign.text import Text, text
 
 #: The openids of one official account begin with the same characters, in practice at least this many.
 _ACCOUNT_PREFIX: Final = 5
-_OPENID_OF: Final = itemgetter(2)
+_OPENID_OF: Final = itemgetter(0)
 _PREFIX_OF: Final = itemgetter(slice(_ACCOUNT_PREFIX))
 #: Too few people to speak of "most", and the share that is most.
 _PEOPLE_MIN: Final = 10
@@ -30,13 +30,13 @@ def people_notes(records: Records, limits: Limits | None) -> Iterator[Text]:
 
 
 def _other_accounts(records: Records) -> Iterator[Text]:
-    prefixes = Counter(map(_PREFIX_OF, map(_OPENID_OF, records)))
+    prefixes = Counter(map(_PREFIX_OF, map(_OPENID_OF, records.openids())))
     if len(prefixes) < 2 or len(records) < _PEOPLE_MIN:
         return
     usual, count = prefixes.most_common(1)[0]
     if count < _MOST * len(records):
         return
-    others = [record[0] for record in records if not record[2].startswith(usual)]
+    others = [row for openid, row in records.openids() if not openid.startswith(usual)]
     yield text(
         "openid: begins unlike most others in {rows}; perhaps of another official account",
         rows=rows_text(others),
@@ -46,12 +46,12 @@ def _other_accounts(records: Records) -> Iterator[Text]:
 def _spread_over_days(records: Records, limits: Limits) -> Iterator[Text]:
     """Only who stands in several rows can exceed a daily limit: a single packet beyond it is a problem."""
     openids = Occurrences()
-    openids.add(map(_OPENID_OF, records))
+    openids.add(map(_OPENID_OF, records.openids()))
     repeated = openids.repeated_hashes()
     if not repeated:
         return
     people: dict[str, tuple[int, int]] = {}
-    for _, _, re_openid, fen, *_ in records:
+    for re_openid, fen in records.payments():
         if hash(re_openid) in repeated:
             packets, before = people.get(re_openid, (0, 0))
             people[re_openid] = packets + 1, before + fen

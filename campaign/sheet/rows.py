@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import Final
 
 from campaign.domain.billno import Tie, canonical_row_key, is_openid_key, repeat_key
@@ -39,6 +40,8 @@ _OPENID_LENGTH: Final = 28
 #: An openid as it should be, and an id that reading leaves as it is: no placeholder, no power of ten.
 _PLAIN_OPENID: Final = re.compile(r"o[A-Za-z0-9_-]{27}")
 _PLAIN_ID: Final = re.compile(r"(?![0-9]E-)[A-Za-z0-9_-]{7,64}", re.IGNORECASE | re.ASCII)
+#: Whole numbers below it are shown as their digits, all of which Excel keeps.
+_PLAIN_NUMBERS: Final = 1e15
 #: So many amounts and bands are remembered: a list has few, or nearly one for each row.
 _KEPT_MAX: Final = 10_000
 
@@ -158,11 +161,19 @@ class _Rows:
                 or held
                 or number in left_out
                 or (unnamed_at and any(row[at] != "" for at in unnamed_at))
-                or type(key := openid if id_at is None else row[id_at]) is not str
-                or (id_at is not None and not is_id(key))
             ):
                 yield number, row
                 continue
+            key = openid
+            if id_at is not None:
+                own_id = row[id_at]
+                if type(own_id) is str and is_id(own_id):
+                    key = own_id
+                elif type(own_id) is float and 0 <= own_id < _PLAIN_NUMBERS and own_id.is_integer():
+                    key = str(int(own_id))
+                else:
+                    yield number, row
+                    continue
             texts = same_texts or self._texts.read(row)
             fen = good.get(cell)
             if fen is None:
@@ -436,7 +447,7 @@ class _Rows:
         else:
             return
         occurrences = Occurrences()
-        occurrences.add(key for key, _ in self._all_keys())
+        occurrences.add(map(itemgetter(0), self._all_keys()))
         for key, rows in occurrences.repeated(self._all_keys()).items():
             finding = Finding(
                 text("appears {times} times: {rows}", times=len(rows), rows=rows_text(rows)), advice

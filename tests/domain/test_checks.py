@@ -141,6 +141,16 @@ def test_not_openids(openid: str, named: str) -> None:
     assert named in said(check_openid(openid))
 
 
+def test_strange_characters_are_told_as_a_list() -> None:
+    """So that each language lists them in its own way; the first five of them."""
+    (finding,) = check_openid("一二三四")
+    named = ("一 (U+4E00)", "二 (U+4E8C)", "三 (U+4E09)", "四 (U+56DB)")
+    assert finding.problem.facts["characters"] == named
+    assert "一 (U+4E00), 二 (U+4E8C), 三" in str(finding.problem)
+    (finding,) = check_openid("一二三四五六一")
+    assert str(finding.problem).endswith("四 (U+56DB), 五 (U+4E94) …")
+
+
 def test_scenes() -> None:
     assert all(check_scene(scene) == () for scene in SCENES)
     assert all(check_scene(scene) for scene in ("PRODUCT_0", "PRODUCT_9", "product_2", "抽奖"))

@@ -225,7 +225,10 @@ plain_rows = st.tuples(
     st.sampled_from([1.88, 8.88, "6.66", 200.0, 0.5, "￥1", True]),
     st.sampled_from(["", "新年好", "{姓名}好", "NA"]),
     st.one_of(
-        st.integers(10**6, 10**7).map(str), st.sampled_from(["A-00001", "1E-15000", "none", "nonenone"])
+        st.integers(10**6, 10**7).map(str),
+        st.sampled_from(["A-00001", "1E-15000", "none", "nonenone"]),
+        st.integers(-1, 20),
+        st.sampled_from([1.5, -0.0, 10**15 - 1, 10**15, 123456789012.0, True]),
     ),
     st.sampled_from(["王", "", "total"]),
 )
