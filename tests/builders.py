@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from campaign.domain.billno import Tie, mch_billno, repeat_key
+from campaign.domain.canonical import canonical_json
 from campaign.domain.entry import Entry
 from campaign.domain.money import fen_from_yuan
 from campaign.domain.order import PacketDefaults, PacketOrder, Source
 from campaign.domain.packet import Sender, request_parameters
-from campaign.domain.plan import Known, canonical_json
+from campaign.domain.plan import Known
 from campaign.domain.state import State
 
 MCH_ID = "1900000109"

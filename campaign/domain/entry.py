@@ -80,7 +80,8 @@ class NewEntry(NamedTuple):
     #: The request parameters that all entries of one wording share; one object for all of them.
     shared: Mapping[str, str]
     nonce_str: str
-    own: Mapping[str, str]
+    #: `canonical_json` of the operator's own columns.
+    own: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, overload
 
 from campaign.domain.billno import Tie
+from campaign.domain.canonical import canonical_json
 from campaign.text import Text
 
 
@@ -87,7 +88,8 @@ class Line(NamedTuple):
     #: Fen.
     total_amount: int
     wording: Wording
-    own: Mapping[str, str]
+    #: `canonical_json` of the operator's own columns.
+    own: str
     tie: Tie | None
 
     @property
@@ -161,7 +163,7 @@ def line_of(order: PacketOrder) -> Line:
         order.re_openid,
         order.total_amount,
         wording_of(order),
-        order.own,
+        canonical_json(order.own),
         order.tie,
     )
 

@@ -12,6 +12,7 @@ from typing import Final, overload
 
 from campaign.domain.answer import Reach
 from campaign.domain.billno import Tie, mch_billno, nonce_str
+from campaign.domain.canonical import canonical_json
 from campaign.domain.entry import Entry, NewEntry
 from campaign.domain.order import Line, Orders, PacketOrder, Wording, as_orders, line_of
 from campaign.domain.packet import Sender, request_parameters, shared_parameters
@@ -28,8 +29,6 @@ _FACTS: Final = (
     "scene_id",
     "risk_info",
 )
-
-_encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 ORDINAL_KEYS: Final = "re_openid+ordinal"
 #: Still to be sent; what was cancelled is planned again when the campaign is reopened.
@@ -184,27 +183,21 @@ class Draft:
 
     def entries(self) -> Iterator[NewEntry]:
         """The new entries, one at a time: a million of them need not exist together."""
+        campaign, mch_id = self.campaign, self.mch_id
         shared: dict[Wording, Mapping[str, str]] = {}
-        for line in self.new.lines():
-            parameters = shared.get(line.wording)
-            if parameters is None:
-                if len(shared) >= _WORDINGS_KEPT:
-                    shared.clear()
-                parameters = shared[line.wording] = shared_parameters(line.wording, self.sender)
-            billno = self.number(line)
-            yield NewEntry(
-                billno,
-                self.campaign,
-                line.entry_key,
-                line.tie.issue if line.tie else 1,
-                line.sheet,
-                line.row,
-                line.re_openid,
-                line.total_amount,
-                parameters,
-                nonce_str(billno),
-                line.own,
-            )
+        last: Wording | None = None
+        parameters: Mapping[str, str] = {}
+        for sheet, row, row_key, re_openid, fen, wording, own, tie in self.new.lines():
+            if wording is not last:
+                if wording not in shared:
+                    if len(shared) >= _WORDINGS_KEPT:
+                        shared.clear()
+                    shared[wording] = shared_parameters(wording, self.sender)
+                last, parameters = wording, shared[wording]
+            billno = _number(row_key, tie, campaign=campaign, mch_id=mch_id)
+            key, issue = (row_key, 1) if tie is None else (tie.row_key, tie.issue)
+            nonce = nonce_str(billno)
+            yield NewEntry(billno, campaign, key, issue, sheet, row, re_openid, fen, parameters, nonce, own)
 
     def revisions(self) -> Iterator[Entry]:
         """The revised entries with their new values."""
@@ -226,11 +219,6 @@ def entry_of(order: PacketOrder, billno: str, *, campaign: str, sender: Sender) 
         parameters=request_parameters(order, billno, sender),
         own=order.own,
     )
-
-
-def canonical_json(values: Mapping[str, object]) -> str:
-    """One text for one mapping, for storing and comparing."""
-    return _encode(values)
 
 
 def draft_plan(

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from campaign.domain.answer import Outcome, Reach
 from campaign.domain.campaign import Campaign, Halt, HaltReason
+from campaign.domain.canonical import canonical_json
 from campaign.domain.decision import REPEAT_GAP_S
 from campaign.domain.entry import Entry, Flag, NewEntry, Tally, Todo
 from campaign.domain.packet import own_parameters
-from campaign.domain.plan import Known, canonical_json
+from campaign.domain.plan import Known
 from campaign.domain.state import Evidence, State
 
 Row = Sequence[Any]

@@ -18,36 +18,13 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 _STATES: Final = ", ".join(f"'{state}'" for state in State)
+_STATE_IN: Final = f"state IN ({_STATES})"
+_NUMBER: Final = "mch_billno TEXT NOT NULL"
 
-# sqlite3 uses a partial index for `state = 'x'` only if the index names that one state: hence one each.
-_FIRST: Final = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
-    """
-    CREATE TABLE campaign (
-        id INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE,
-        title TEXT NOT NULL,
-        key_column TEXT NOT NULL,
-        created_at_s REAL NOT NULL,
-        cancelled_at_s REAL,
-        ask_first INTEGER NOT NULL DEFAULT 0,
-        sheet_file TEXT NOT NULL,
-        sheet_digest TEXT NOT NULL,
-        own_headers TEXT NOT NULL,       -- JSON list
-        halt TEXT                        -- JSON object
-    ) STRICT
-    """,
-    """
-    CREATE TABLE wording (
-        id INTEGER PRIMARY KEY,
-        digest BLOB NOT NULL UNIQUE,
-        parameters TEXT NOT NULL         -- JSON object; "" where the entry's own value stands
-    ) STRICT
-    """,
-    f"""
+_ENTRY: Final = f"""
     CREATE TABLE entry (
         seq INTEGER PRIMARY KEY,         -- the planned order
-        mch_billno TEXT NOT NULL UNIQUE,
+        {_NUMBER} UNIQUE,
         campaign INTEGER NOT NULL REFERENCES campaign (id),
         row_key TEXT NOT NULL,
         issue INTEGER NOT NULL,
@@ -59,7 +36,7 @@ _FIRST: Final = (
         nonce_str TEXT NOT NULL,
         own TEXT NOT NULL,               -- JSON object
         unlisted INTEGER NOT NULL DEFAULT 0, -- 1: planned, but not in the sheet that was run last
-        state TEXT NOT NULL CHECK (state IN ({_STATES})),
+        state TEXT NOT NULL CHECK ({_STATE_IN}),
         evidence TEXT,
         flag TEXT,
         attempts INTEGER NOT NULL DEFAULT 0,
@@ -90,7 +67,34 @@ _FIRST: Final = (
         lease_until_s REAL,
         CHECK (refused + not_sent + held <= attempts)
     ) STRICT
+"""
+
+# sqlite3 uses a partial index for `state = 'x'` only if the index names that one state: hence one each.
+_FIRST: Final = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    """
+    CREATE TABLE campaign (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        title TEXT NOT NULL,
+        key_column TEXT NOT NULL,
+        created_at_s REAL NOT NULL,
+        cancelled_at_s REAL,
+        ask_first INTEGER NOT NULL DEFAULT 0,
+        sheet_file TEXT NOT NULL,
+        sheet_digest TEXT NOT NULL,
+        own_headers TEXT NOT NULL,       -- JSON list
+        halt TEXT                        -- JSON object
+    ) STRICT
     """,
+    """
+    CREATE TABLE wording (
+        id INTEGER PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE,
+        parameters TEXT NOT NULL         -- JSON object; "" where the entry's own value stands
+    ) STRICT
+    """,
+    _ENTRY,
     "CREATE INDEX entry_sheet ON entry (campaign, sheet, row)",
     "CREATE INDEX entry_planned ON entry (campaign, not_before_s) WHERE state = 'planned' AND unlisted = 0",
     "CREATE INDEX entry_unlisted ON entry (campaign) WHERE unlisted = 1",
@@ -281,6 +285,23 @@ _PLANS: Final = (
     "DROP TRIGGER entry_counted",
 )
 
+#: The numbers are unique by an index of its own: a big plan makes it at once, at its end.
+DROP_NUMBERS: Final = "DROP INDEX entry_number"
+MAKE_NUMBERS: Final = "CREATE UNIQUE INDEX entry_number ON entry (mch_billno)"
+#: Compared one by one; for IN every statement would make itself a table of the states first.
+_STATE_OR: Final = " OR ".join(f"state = '{state}'" for state in State)
+_QUICK: Final = (
+    # https://www.sqlite.org/lang_altertable.html#otheralter
+    _ENTRY.replace("TABLE entry", "TABLE quick_entry")
+    .replace(f"{_NUMBER} UNIQUE", _NUMBER)
+    .replace(_STATE_IN, _STATE_OR),
+    "INSERT INTO quick_entry SELECT * FROM entry ORDER BY seq",
+    "DROP TABLE entry",
+    "ALTER TABLE quick_entry RENAME TO entry",
+    MAKE_NUMBERS,
+    *(made for made in (*_FIRST, *_PARTLY) if " ON entry" in made and "entry_counted" not in made),
+)
+
 #: Name and statements of every migration, oldest first.
 MIGRATIONS: Final = (
     ("first", _FIRST),
@@ -288,6 +309,7 @@ MIGRATIONS: Final = (
     ("unchanged sheets", _UNCHANGED),
     ("refunds in part", _PARTLY),
     ("plans", _PLANS),
+    ("quick entries", _QUICK),
 )
 VERSION: Final = len(MIGRATIONS)
 
@@ -308,14 +330,20 @@ def migrate(connection: sqlite3.Connection) -> None:
     migrations = Migrations("campaign")
     for number, (name, statements) in enumerate(MIGRATIONS, start=1):
         migrations(name=name)(_Migration(number, statements))
+    # A table that others refer to can be made anew only so; that they still do is looked at afterwards.
+    connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("BEGIN IMMEDIATE")
     try:
         migrations.apply(Database(connection))
+        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+            raise sqlite3.IntegrityError(f"row {row} of {table} lacks its {parent}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # a full disk has undone it already
             connection.execute("ROLLBACK")
         raise
+    finally:
+        connection.execute("PRAGMA foreign_keys = ON")
 
 
 class _Migration:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias, overload
 
 from campaign.domain.billno import Tie
+from campaign.domain.canonical import CanonicalRows
 from campaign.domain.order import Line, Orders, PacketOrder, Source, Wording
 
 #: A row's texts, and the names of those that the settings gave.
@@ -137,7 +138,7 @@ class SheetOrders(Orders):
         return [self._order(self._records[place]) for place in places]
 
     def lines(self) -> Iterator[Line]:
-        sheet, headers = self._sheet, self._own_headers
+        sheet, own_columns = self._sheet, CanonicalRows(self._own_headers).of
         shared = [Wording(*texts) for texts, _ in self._records.shared]
         for row, row_key, re_openid, fen, texts, own, tie in self._records:
             yield Line(
@@ -147,7 +148,7 @@ class SheetOrders(Orders):
                 re_openid,
                 fen,
                 shared[texts] if isinstance(texts, int) else Wording(*texts[0]),
-                dict(zip(headers, own, strict=True)),
+                own_columns(own),
                 None if tie is None else _tie(tie),
             )
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.answer import Reach
+from campaign.domain.canonical import canonical_json
 from campaign.domain.packet import own_parameters, request_parameters
-from campaign.domain.plan import Clash, Draft, canonical_json, draft_plan
+from campaign.domain.plan import Clash, Draft, draft_plan
 from campaign.domain.state import Evidence, State
 from tests.builders import CAMPAIGN, MCH_ID, SENDER, billno, known, order, orders, repeats, tied
 
@@ -140,7 +141,7 @@ class TestTheSameSheetAgain:
         )
         own = own_parameters(entry.mch_billno, entry.nonce_str, entry.re_openid, entry.total_amount)
         assert {**entry.shared, **own} == request_parameters(row, billno(row), SENDER)
-        assert (entry.own, entry.sheet, entry.row) == ({"姓名": "王"}, "Sheet1", 2)
+        assert (entry.own, entry.sheet, entry.row) == ('{"姓名":"王"}', "Sheet1", 2)
 
     def test_two_rows_under_one_number_are_never_merged_in_silence(self):
         """Where one number is in the ledger already; among new rows the ledger itself sees to it."""

@@ -8,8 +8,8 @@ import pytest
 
 from campaign.domain.answer import Outcome, Reach, Status
 from campaign.domain.campaign import Campaign, Halt, HaltReason
+from campaign.domain.canonical import canonical_json
 from campaign.domain.decision import Step
-from campaign.domain.plan import canonical_json
 from campaign.domain.state import Evidence, State
 from campaign.ledger.records import EventKind
 from campaign.ledger.store import Ledger, StaleEntry

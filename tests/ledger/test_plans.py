@@ -70,6 +70,20 @@ def test_thousands_are_planned_with_a_few_events_and_each_knows_its_own(ledger: 
     assert audited(ledger) == ALL_IS_WELL
 
 
+@pytest.mark.parametrize("rows", [3, 1500], ids=["a small plan", "a big plan"])
+def test_two_entries_never_share_a_number(ledger: Ledger, rows: int) -> None:
+    """A big plan looks at its numbers at the end, still within its transaction: nothing of it remains."""
+    entries = [entry(f"o{n}", row=n) for n in range(rows)]
+    with pytest.raises(sqlite3.IntegrityError, match="mch_billno"):
+        ledger.add_entries([*entries, entries[1]], NOON_S)
+    assert list(ledger.entries("lantern")) == []
+    assert audited(ledger) == ALL_IS_WELL
+    assert ledger.add_entries(entries, NOON_S) == rows
+    with pytest.raises(sqlite3.IntegrityError, match="mch_billno"):
+        ledger.add_entries([entries[-1]], NOON_S)
+    assert ledger.totals("lantern")[State.PLANNED][0] == rows
+
+
 def test_totals_are_those_of_each_campaign(ledger: Ledger) -> None:
     """Rows of two campaigns, mixed, and planned in several goes."""
     ledger.save_campaign(Campaign(name="spring", key_column="id", created_at_s=NOON_S), NOON_S)
@@ -238,6 +252,19 @@ def older(tmp_path: Path) -> Path:
     assert schema.version(connection) == 3 < schema.VERSION
     connection.close()
     return path
+
+
+def test_an_older_ledger_gets_the_tables_of_a_new_one(older: Path, ledger: Ledger) -> None:
+    """With its rows in their places, and what refers to them still does."""
+    made = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE '%sqlite%' ORDER BY name"
+    before = sqlite3.connect(older).execute("SELECT * FROM entry").fetchall()
+    with reopen(older) as opened:
+        assert opened._db.execute(made).fetchall() == ledger._db.execute(made).fetchall()
+        assert opened._db.execute("SELECT * FROM entry").fetchall() == before
+        assert opened._db.execute("PRAGMA foreign_keys").fetchone() == (1,)
+        assert opened._db.execute("PRAGMA foreign_key_check").fetchall() == []
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            opened._db.execute("INSERT INTO attempt (entry, n, begun_at_s) VALUES (99, 1, 0)")
 
 
 def test_an_older_ledger_opens_and_passes_the_audit(older: Path) -> None:

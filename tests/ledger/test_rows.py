@@ -8,7 +8,7 @@ from hashlib import blake2b
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.domain.plan import canonical_json
+from campaign.domain.canonical import canonical_json
 from campaign.ledger.rows import _TYPICAL, packed, unpacked
 from tests.ledger.build import NOON_S, entry, open_ledger
 

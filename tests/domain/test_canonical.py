@@ -1,0 +1,19 @@
+"""One text for one mapping, quickly made for a million of them, too."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from campaign.domain.canonical import CanonicalRows, canonical_json
+
+_TEXT = st.text(st.sampled_from('ab%s{}"\\\n\x00\x7f元🧧: ,'), max_size=6)
+
+
+@given(names=st.lists(_TEXT, max_size=5), rows=st.lists(st.lists(_TEXT, min_size=5, max_size=5), max_size=3))
+def test_a_row_reads_as_its_mapping(names: list[str], rows: list[list[str]]) -> None:
+    """Whatever is in names and values, and in whichever order; of a repeated name the last value counts."""
+    made = CanonicalRows(names)
+    for row in rows:
+        values = row[: len(names)]
+        assert made.of(values) == canonical_json(dict(zip(names, values, strict=True)))
