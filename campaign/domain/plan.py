@@ -194,8 +194,8 @@ class Draft:
                         shared.clear()
                     shared[wording] = shared_parameters(wording, self.sender)
                 last, parameters = wording, shared[wording]
-            billno = _number(row_key, tie, campaign=campaign, mch_id=mch_id)
-            key, issue = (row_key, 1) if tie is None else (tie.row_key, tie.issue)
+            key, issue, of = (row_key, 1, campaign) if tie is None else (tie.row_key, tie.issue, tie.campaign)
+            billno = mch_billno(mch_id=mch_id, campaign_id=of, row_key=key, issue=issue)
             nonce = nonce_str(billno)
             yield NewEntry(billno, campaign, key, issue, sheet, row, re_openid, fen, parameters, nonce, own)
 

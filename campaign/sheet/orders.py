@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import repeat
 from typing import Any, Final, TypeAlias, overload
 
 from campaign.domain.billno import Tie
@@ -17,6 +19,8 @@ Texted: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 Record: TypeAlias = tuple[int, str, str, int, int | Texted, tuple[str, ...], tuple[str, str, int] | None]
 
 _CHUNK: Final = 1000
+#: A `Line` from its values, without the call of a function in Python that `Line(...)` is.
+_LINE: Final[Callable[[tuple[Any, ...]], Line]] = partial(tuple.__new__, Line)
 #: The places in a `Record`.
 _ROW, _KEY, _OPENID, _FEN, _TEXTS, _OWN, _TIE = _ALL = range(7)
 #: Marshal without references, which cost a look-up for each object. What is packed never leaves the process.
@@ -90,26 +94,32 @@ class Records:
     def __iter__(self) -> Iterator[Record]:
         return self._columns(*_ALL)
 
+    def chunks(self) -> Iterator[list[Any]]:
+        """The columns of a thousand rows after those of another."""
+        for packed in self._packed:
+            yield _unpacked(packed)
+        yield list(zip(*self._loose, strict=True)) if self._loose else [()] * len(_ALL)
+
     def __getitem__(self, index: int) -> Record:
         at, within = divmod(index, _CHUNK)
         if at == len(self._packed):
             return self._loose[within]
         if self._opened[0] != at:
-            self._opened = at, list(_unpacked(self._packed[at]))
+            self._opened = at, list(zip(*_unpacked(self._packed[at]), strict=True))
         return self._opened[1][within]
 
     def _columns(self, *places: int) -> Iterator[Any]:
         """These values of each row, by their places in `Record`."""
         for packed in self._packed:
-            yield from _unpacked([packed[place] for place in places])
+            yield from zip(*_unpacked([packed[place] for place in places]), strict=True)
         yield from self._loose_columns(*places)
 
     def _loose_columns(self, *places: int) -> Iterator[Any]:
         return zip(*[[record[place] for record in self._loose] for place in places], strict=True)
 
 
-def _unpacked(columns: Iterable[bytes]) -> Iterator[Any]:
-    return zip(*[marshal.loads(column) for column in columns], strict=True)  # noqa: S302 - our own bytes
+def _unpacked(columns: Iterable[bytes]) -> list[Any]:
+    return [marshal.loads(column) for column in columns]  # noqa: S302 - our own bytes
 
 
 class SheetOrders(Orders):
@@ -138,19 +148,13 @@ class SheetOrders(Orders):
         return [self._order(self._records[place]) for place in places]
 
     def lines(self) -> Iterator[Line]:
-        sheet, own_columns = self._sheet, CanonicalRows(self._own_headers).of
+        own_columns = CanonicalRows(self._own_headers).of
         shared = [Wording(*texts) for texts, _ in self._records.shared]
-        for row, row_key, re_openid, fen, texts, own, tie in self._records:
-            yield Line(
-                sheet,
-                row,
-                row_key,
-                re_openid,
-                fen,
-                shared[texts] if isinstance(texts, int) else Wording(*texts[0]),
-                own_columns(own),
-                None if tie is None else _tie(tie),
-            )
+        for rows, keys, openids, fens, texts, own, ties in self._records.chunks():
+            wordings = [shared[at] if isinstance(at, int) else Wording(*at[0]) for at in texts]
+            bound = [None if tie is None else _tie(tie) for tie in ties]
+            columns = (repeat(self._sheet), rows, keys, openids, fens, wordings, map(own_columns, own), bound)
+            yield from map(_LINE, zip(*columns, strict=False))
 
     def payments(self) -> Iterator[tuple[str, int]]:
         return self._records.payments()
