@@ -218,7 +218,7 @@ def tell_reading(reading: Reading, session: Session, *, unmask: bool, files: Seq
         session.tell(text("{more} more problems: {where}.", more=more, where=where))
 
 
-def _by_kind(problems: tuple[RowProblem, ...]) -> list[list[RowProblem]]:
+def _by_kind(problems: Sequence[RowProblem]) -> list[list[RowProblem]]:
     """Problems that say the same of different rows, together, the first met first."""
     kinds: dict[tuple[str, str], list[RowProblem]] = defaultdict(list)
     for problem in problems:

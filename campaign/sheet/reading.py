@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from campaign.domain.billno import Tie
@@ -43,7 +43,7 @@ class Reading:
     #: Data rows read: orders and rows with problems.
     rows: int
     orders: Orders
-    problems: tuple[RowProblem, ...]
+    problems: Sequence[RowProblem]
     #: What was removed, recognised or assumed, said out loud.
     notes: tuple[Text, ...]
     #: ``id``, ``re_openid`` or ``re_openid+ordinal``; of a sheet that we wrote, that of its original.

@@ -19,16 +19,17 @@ from campaign.domain.billno import Tie, canonical_row_key, is_openid_key, repeat
 from campaign.domain.checks import Finding, check_amount, check_openid
 from campaign.domain.limits import Limits
 from campaign.domain.money import yuan_text
-from campaign.domain.order import Orders, RowProblem, Source
+from campaign.domain.order import Orders, RowProblem
 from campaign.domain.plan import ORDINAL_KEYS
 from campaign.sheet import cells as read
-from campaign.sheet.cells import Cell, Cleaned, Value, is_empty, shown, text_of
+from campaign.sheet.cells import Cell, Cleaned, Value, is_empty, text_of
 from campaign.sheet.columns import TIE_FIELDS, Columns, column_letters
 from campaign.sheet.grid import ROWS_MAX, Grid
 from campaign.sheet.kinds import check_kind
 from campaign.sheet.occurrences import Occurrences, rows_text
 from campaign.sheet.orders import Records, SheetOrders, key_text
 from campaign.sheet.people import people_notes
+from campaign.sheet.problems import Found, Problems
 from campaign.sheet.reading import ReadOptions
 from campaign.sheet.remarks import Remarks
 from campaign.sheet.texts import TextReader, Texts
@@ -54,7 +55,7 @@ class Outcome:
     #: Rows that are hidden and were left out.
     hidden: int
     orders: Orders
-    problems: tuple[RowProblem, ...]
+    problems: Sequence[RowProblem]
     #: As in `Reading`.
     flawed: dict[int, tuple[str, Tie | None]]
     notes: tuple[Text, ...]
@@ -81,16 +82,6 @@ def read_rows(
     for number, row in reader.read_plain(rows):
         reader.read(number, row)
     return reader.finish()
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A finding with its place; no column: about the row, or a value from the settings."""
-
-    field: str
-    column: int | None
-    value: Cell
-    finding: Finding
 
 
 class _Rows:
@@ -121,7 +112,7 @@ class _Rows:
         #: Key and row of what is no order, but counts where keys are repeated.
         self._aside: list[tuple[str, int]] = []
         self._tied_to: set[str] = set()
-        self._problems: list[tuple[int, int, RowProblem]] = []
+        self._problems: list[Found] = []
         self._flawed_keys: dict[int, tuple[str, Tie | None]] = {}
         #: How many rows each person has so far, where that is part of the key.
         self._ordinals: dict[str, int] = {}
@@ -222,7 +213,7 @@ class _Rows:
         Args:
             plain: its openid is one already, as nearly all are.
         """
-        found: list[_Found] = []
+        found: list[Found] = []
         re_openid = text_of(row[self._openid_at]) if plain else self._openid(number, row, found)
         is_subtotal = bool(found) and found[0].finding is SUBTOTAL
         if not found and (len(re_openid) != _OPENID_LENGTH or re_openid[0] != "o" or re_openid.islower()):
@@ -230,18 +221,18 @@ class _Rows:
         amount = self._amount(number, row)
         if amount.findings:
             self._sum = None
-            found += [self._about_amount(row, finding) for finding in amount.findings]
+            found += [self._about_amount(number, row, finding) for finding in amount.findings]
         elif self._sum is not None and not is_subtotal:
             self._sum += amount.fen
         texts = self._texts.read(row)
         if texts.findings:
-            found += [_Found(f.field, f.column, f.value, f.finding) for f in texts.findings]
+            found += [Found(number, f.column, f.field, f.value, f.finding) for f in texts.findings]
         if not amount.findings:
             beyond = self._bands.get((amount.fen, texts.scene_id))
             if beyond is None:
                 beyond = self._band(amount.fen, texts.scene_id)
             if beyond:
-                found += [self._about_amount(row, finding) for finding in beyond]
+                found += [self._about_amount(number, row, finding) for finding in beyond]
         row_key, tie = self._key(number, row, re_openid, found)
         self._other_findings(number, row, found)
         if number in self._left_out:
@@ -257,7 +248,7 @@ class _Rows:
         for field, kind in texts.cleaned:
             self._remarks.add(field, kind, number)
         if found:
-            self._problems += [(number, f.column or 0, self._problem(number, f)) for f in found]
+            self._problems += found
             self._flawed_keys[number] = row_key, tie
             self._put_aside(number, row_key, tie)
             return
@@ -274,7 +265,7 @@ class _Rows:
         if row_key:
             self._aside.append((key_text(row_key, tie.campaign if tie else None), number))
 
-    def _openid(self, number: int, row: Sequence[Cell], found: list[_Found]) -> str:
+    def _openid(self, number: int, row: Sequence[Cell], found: list[Found]) -> str:
         """The row's openid; empty when it is none."""
         cell = row[self._openid_at]
         value = read.identifier(cell)
@@ -283,14 +274,14 @@ class _Rows:
             findings = (SUBTOTAL,)
         elif findings and value.text == self._columns.headers[self._openid_at]:
             findings = (_HEADER_AGAIN,)
-        found += [_Found("re_openid", self._openid_at, cell, finding) for finding in findings]
+        found += [Found(number, self._openid_at, "re_openid", cell, finding) for finding in findings]
         for kind in value.cleaned:
             if value.text:
                 self._remarks.add("re_openid", kind, number)
         return "" if findings else value.text
 
-    def _about_amount(self, row: Sequence[Cell], finding: Finding) -> _Found:
-        return _Found("total_amount", self._amount_at, row[self._amount_at], finding)
+    def _about_amount(self, number: int, row: Sequence[Cell], finding: Finding) -> Found:
+        return Found(number, self._amount_at, "total_amount", row[self._amount_at], finding)
 
     def _amount(self, number: int, row: Sequence[Cell]) -> Value:
         cell = row[self._amount_at]
@@ -312,15 +303,15 @@ class _Rows:
         return findings
 
     def _key(
-        self, number: int, row: Sequence[Cell], re_openid: str, found: list[_Found]
+        self, number: int, row: Sequence[Cell], re_openid: str, found: list[Found]
     ) -> tuple[str, Tie | None]:
         """The row's key; a person's rows are counted over all rows, hidden and invalid ones too."""
         if self._tie_at:
             tie = read_tie([row[at] for at in self._tie_at], mch_id=self._options.mch_id)
             if isinstance(tie, Finding):
-                found.append(_Found("row_key", self._tie_at[1], row[self._tie_at[1]], tie))
+                found.append(Found(number, self._tie_at[1], "row_key", row[self._tie_at[1]], tie))
                 return "", None
-            self._check_person(row, re_openid, tie, found)
+            self._check_person(number, row, re_openid, tie, found)
             return tie.row_key, tie
         if self._id_at is not None:
             row_key = self._own_id(number, row[self._id_at], self._id_at, found)
@@ -331,7 +322,9 @@ class _Rows:
             return repeat_key(re_openid, ordinal), None
         return re_openid, None
 
-    def _check_person(self, row: Sequence[Cell], re_openid: str, tie: Tie, found: list[_Found]) -> None:
+    def _check_person(
+        self, number: int, row: Sequence[Cell], re_openid: str, tie: Tie, found: list[Found]
+    ) -> None:
         """Where an openid gave the key, another one cannot keep it.
 
         In the original the corrected openid would have another number, and without the ledger nothing
@@ -342,13 +335,13 @@ class _Rows:
             assert self._tied_id_at is not None
             self._tied_keys.add("id")
             if own_id != tie.row_key:
-                found.append(_Found("id", self._tied_id_at, row[self._tied_id_at], _OTHER_ID))
+                found.append(Found(number, self._tied_id_at, "id", row[self._tied_id_at], _OTHER_ID))
         elif is_openid_key(tie.row_key, re_openid):
             self._tied_keys.add("re_openid" if tie.row_key == re_openid else ORDINAL_KEYS)
         elif re_openid:
-            found.append(_Found("re_openid", self._openid_at, row[self._openid_at], _OTHER_PERSON))
+            found.append(Found(number, self._openid_at, "re_openid", row[self._openid_at], _OTHER_PERSON))
 
-    def _own_id(self, number: int, cell: Cell, at: int, found: list[_Found]) -> str:
+    def _own_id(self, number: int, cell: Cell, at: int, found: list[Found]) -> str:
         value = read.identifier(cell)
         findings = value.findings
         row_key = ""
@@ -356,55 +349,44 @@ class _Rows:
             row_key = canonical_row_key(value.text)
         except ValueError:
             findings = findings or (_STRANGE_ID if value.text else _NO_ID,)
-        found += [_Found("id", at, cell, finding) for finding in findings]
+        found += [Found(number, at, "id", cell, finding) for finding in findings]
         for kind in value.cleaned:
             if row_key:
                 self._remarks.add("id", kind, number)
         return row_key
 
-    def _other_findings(self, number: int, row: Sequence[Cell], found: list[_Found]) -> None:
+    def _other_findings(self, number: int, row: Sequence[Cell], found: list[Found]) -> None:
         for field, at in self._columns.kinds:
             if finding := check_kind(field, row[at]):
-                found.append(_Found(field, at, row[at], finding))
+                found.append(Found(number, at, field, row[at], finding))
         if self._flawed:
             for at, field in self._field_at.items():
                 if finding := self._flawed.get((number, at)):
                     found[:] = [f for f in found if f.column != at]
-                    found.append(_Found(_public_name(field), at, row[at], finding))
+                    found.append(Found(number, at, _public_name(field), row[at], finding))
         if len(row) > self._columns.width:
             beyond = [at for at in range(self._columns.width, len(row)) if not is_empty(row[at])]
             if beyond and self._grid.delimited:
-                found.append(_Found("", beyond[0], row[beyond[0]], _TOO_MANY_CELLS))
+                found.append(Found(number, beyond[0], "", row[beyond[0]], _TOO_MANY_CELLS))
         if len(row) > len(self._columns.headers) and not self._grid.delimited:
             self._unnamed.update(
                 at for at, cell in enumerate(row) if at not in self._columns.headers and not is_empty(cell)
             )
 
-    def _problem(self, number: int, found: _Found) -> RowProblem:
-        return RowProblem(
-            source=Source(file=self._file, sheet=self._grid.name, row=number),
-            column=found.field,
-            cell="" if found.column is None else f"{column_letters(found.column)}{number}",
-            value=shown(found.value),
-            problem=found.finding.problem,
-            advice=found.finding.advice,
-        )
-
     def finish(self) -> Outcome:
         """Judge what only the whole sheet shows."""
         self._judge_repeats()
-        repeated = {number for number, _, _ in self._problems} - self._flawed_keys.keys()
+        repeated = {found.row for found in self._problems} - self._flawed_keys.keys()
         self._records.shared = self._texts.shared
         self._flawed_keys |= self._keys_of(repeated)
         records = self._records.without(repeated)
         self._judge_totals()
-        self._problems.sort(key=lambda placed: placed[:2])
         own_headers = tuple(self._columns.own.values())
         return Outcome(
             rows=self._rows,
             hidden=len(self._hidden_rows),
             orders=SheetOrders(self._file, self._grid.name, own_headers, records),
-            problems=tuple(problem for _, _, problem in self._problems),
+            problems=Problems(self._file, self._grid.name, self._problems),
             flawed=self._flawed_keys,
             notes=(*self._notes(), *people_notes(records, self._options.limits)),
             key_column=self._key_column(),
@@ -454,8 +436,7 @@ class _Rows:
             )
             for number in rows:
                 if number not in self._left_out and number <= self._last_row:
-                    place = _Found(field, at, key.rpartition("\n")[2], finding)
-                    self._problems.append((number, at, self._problem(number, place)))
+                    self._problems.append(Found(number, at, field, key.rpartition("\n")[2], finding))
 
     def _judge_totals(self) -> None:
         """The sheet's own total must be that of its rows, with or without the hidden ones."""
@@ -470,10 +451,7 @@ class _Rows:
                 stated=yuan_text(stated.fen),
                 sum=yuan_text(self._sum),
             )
-            found = _Found(
-                "total_amount", self._amount_at, row[self._amount_at], Finding(problem, _CHECK_TOTAL)
-            )
-            self._problems.append((number, self._amount_at, self._problem(number, found)))
+            self._problems.append(self._about_amount(number, row, Finding(problem, _CHECK_TOTAL)))
 
     def _stated(self, row: Sequence[Cell]) -> Value:
         return read.amount(row[self._amount_at], in_fen=self._columns.amount_in_fen)
