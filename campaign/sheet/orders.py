@@ -1,4 +1,4 @@
-"""A million orders in 90 MB: packed by the thousand, and made into objects only while they are looked at."""
+"""A million orders in 80 MB: packed by the thousand, and made into objects only while they are looked at."""
 
 from __future__ import annotations
 

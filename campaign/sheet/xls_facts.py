@@ -2,6 +2,9 @@
 
 The file is a compound file (MS-CFB), a small file system, whose stream ``Workbook`` is a list of records
 (MS-XLS). Only the few records that matter here are looked at.
+
+A formula that was never calculated cannot be told here: its record always has a result, which then is 0 or
+an empty text. Neither is paid: an amount of zero and an empty openid or id are problems of their own.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign.domain.billno import Tie, repeat_key, tie_check
+from campaign.domain.billno import Tie, canonical_campaign_id, repeat_key, tie_check
 from campaign.domain.limits import Limits
 from campaign.domain.order import PacketDefaults
 from campaign.errors import SheetRejected
@@ -476,6 +476,19 @@ def test_a_placeholder_is_no_openid(tmp_path: Path, written: str) -> None:
     reading = read(csv_file(tmp_path, HEADER, f"{written},1", f"{openid(1)},1"))
     assert found(reading) == ["A2 re_openid"]
     assert len(reading.orders) == 1
+
+
+@pytest.mark.parametrize("name", ["none", "无", "na", "null", "-", "n/a"])
+def test_a_campaign_may_be_called_like_a_placeholder(tmp_path: Path, name: str) -> None:
+    """In the columns that we wrote it stands for itself, and what the row says is kept; an id is none."""
+    tie = Tie(campaign=canonical_campaign_id(name), row_key=openid(1), issue=1)
+    header = f"{HEADER},campaign,row_key,issue,check,姓名,祝福语,编号"
+    row = f"{openid(1)},1,{tie.campaign},{tie.row_key},1,{tie_check(tie, mch_id=MCH_ID)},{name},{name},{name}"
+    reading = read(csv_file(tmp_path, header, row))
+    (order,) = reading.orders
+    assert (order.tie, order.own, order.wishing) == (tie, {"姓名": name}, name)
+    assert (reading.tied_to, reading.key_column) == ({tie.campaign}, "re_openid")
+    assert found(read(csv_file(tmp_path, f"{HEADER},编号", f"{openid(1)},1,{name}"))) == ["C2 id"]
 
 
 def test_a_subtotal_does_not_count_in_the_sum(tmp_path: Path) -> None:
