@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from xlsxwriter.chart import Chart
+from xlsxwriter.worksheet import Worksheet
 
 from campaign.domain.money import Sum
 from campaign.domain.summary import Summary
 from campaign.domain.verdict import OWNER_TEXT, VERDICT_TEXT, Explain, Verdict
 from campaign.report.cover import Cover
-from campaign.report.grid import Book, Grid, RowSheet
+from campaign.report.grid import Book, Grid
 from campaign.report.lines import COLOURS, Kind
 from campaign.text import Text, text
 
@@ -25,7 +26,7 @@ class Breakdowns:
         self._book = book
         self._say = book.say
         self._explain = explain
-        self._charts: RowSheet = book.sheet(book.say(text("Charts")), landscape=False)
+        self._charts: Worksheet = book.sheet(book.say(text("Charts")), landscape=False)
 
     def write(self, summary: Summary, cover: Cover) -> None:
         """Write all of them, and the charts over their cells."""
