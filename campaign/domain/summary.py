@@ -1,7 +1,7 @@
 """Totals of a campaign that add up: every row is counted once in each breakdown.
 
-A `Summary` is filled entry by entry, so it costs the same for a thousand rows as for a million, apart
-from one record for each recipient. Amounts are fen, days are Beijing days.
+A `Summary` is filled entry by entry, so it takes the same memory for a thousand rows as for a million.
+Amounts are fen, days are Beijing days. The sums of each recipient are `campaign.ledger.people`'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from campaign.domain.days import HOUR_S, beijing_day, moment_s
 from campaign.domain.entry import Entry
 from campaign.domain.money import Sum
 from campaign.domain.state import State
-from campaign.domain.verdict import DEBITED, Verdict, verdict
+from campaign.domain.verdict import DEBITED, PAID, Verdict, verdict
 
 
 @dataclass(slots=True)
@@ -52,14 +52,6 @@ class Totals:
 
 
 @dataclass(slots=True)
-class Person:
-    """One recipient's packets and fen: all rows, and what was paid (claimed or still to be claimed)."""
-
-    planned: Sum = field(default_factory=Sum)
-    paid: Sum = field(default_factory=Sum)
-
-
-@dataclass(slots=True)
 class Summary:
     """Everything that a report sums up."""
 
@@ -67,7 +59,6 @@ class Summary:
     states: dict[State, Sum] = field(default_factory=lambda: {s: Sum() for s in State})
     days: defaultdict[date, Day] = field(default_factory=lambda: defaultdict(Day))
     activities: defaultdict[str, Totals] = field(default_factory=lambda: defaultdict(Totals))
-    people: dict[str, Person] = field(default_factory=dict)
     #: (month of sending, month of coming back or empty), as ``2026-03``: what a month's end cuts apart.
     months: defaultdict[tuple[str, str], Sum] = field(default_factory=lambda: defaultdict(Sum))
     #: Whole hours from sending to opening.
@@ -93,7 +84,7 @@ class Summary:
     @property
     def paid(self) -> Sum:
         """What was taken from the account and did not come back."""
-        parts = [self.totals.verdicts[found] for found in (Verdict.CLAIMED, Verdict.UNCLAIMED)]
+        parts = [self.totals.verdicts[found] for found in PAID]
         return Sum(sum(part.rows for part in parts), sum(part.fen for part in parts))
 
     def add(self, entry: Entry, billed: Billed = NOT_BILLED) -> None:
@@ -103,12 +94,6 @@ class Summary:
         self.totals.add(found, fen)
         self.states[entry.state].add(fen)
         self.activities[entry.parameters.get("act_name", "")].add(found, fen)
-        person = self.people.get(entry.re_openid)
-        if person is None:
-            person = self.people[entry.re_openid] = Person()
-        person.planned.add(fen)
-        if found in (Verdict.CLAIMED, Verdict.UNCLAIMED):
-            person.paid.add(fen)
         if entry.err_code and found not in DEBITED:
             self.err_codes[entry.err_code].add(fen)
         self.billing.add(entry, found, billed)

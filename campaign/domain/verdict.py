@@ -43,8 +43,10 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: Verdicts under which the money was taken from the account and did not come back.
+PAID: Final = frozenset({Verdict.CLAIMED, Verdict.UNCLAIMED})
 #: Verdicts under which WeChat Pay took the money, for a while at least.
-DEBITED: Final = frozenset({Verdict.CLAIMED, Verdict.UNCLAIMED, Verdict.REFUNDED})
+DEBITED: Final = PAID | {Verdict.REFUNDED}
 
 
 class Owner(StrEnum):

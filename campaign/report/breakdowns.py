@@ -10,6 +10,7 @@ from xlsxwriter.worksheet import Worksheet
 from campaign.domain.money import Sum
 from campaign.domain.summary import Summary
 from campaign.domain.verdict import OWNER_TEXT, VERDICT_TEXT, Explain, Verdict
+from campaign.ledger.people import Person
 from campaign.report.cover import Cover
 from campaign.report.grid import Book, Grid
 from campaign.report.lines import COLOURS, Kind
@@ -28,13 +29,13 @@ class Breakdowns:
         self._explain = explain
         self._charts: Worksheet = book.sheet(book.say(text("Charts")), landscape=False)
 
-    def write(self, summary: Summary, cover: Cover) -> None:
+    def write(self, summary: Summary, people: Iterable[Person], cover: Cover) -> None:
         """Write all of them, and the charts over their cells."""
         days = self._days(summary)
         hours = self._hours(summary)
         self._months(summary)
         self._activities(summary)
-        self._people(summary)
+        self._people(people)
         self._codes(summary)
         self._draw(cover, days, hours)
 
@@ -73,14 +74,12 @@ class Breakdowns:
             grid.append((name or "–", *_flat(*sums[-1])))
         self._total(grid, sums, first=1, groups=len(groups))
 
-    def _people(self, summary: Summary) -> None:
+    def _people(self, people: Iterable[Person]) -> None:
         groups = (text("all rows"), text("paid"))
         grid = self._grid(text("People"), (text("openid"),), groups, first=(Kind.TEXT, 31))
         planned, paid = Sum(), Sum()
-        people = summary.people
-        for openid in sorted(people, key=lambda who: (-people[who].paid.fen, who)):
-            person = people[openid]
-            grid.append((openid, *_flat(person.planned, person.paid)))
+        for person in people:
+            grid.append((person.openid, *_flat(person.planned, person.paid)))
             for total, part in ((planned, person.planned), (paid, person.paid)):
                 total.rows += part.rows
                 total.fen += part.fen

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
 from unicodedata import east_asian_width
 from xml.sax.saxutils import escape
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -119,7 +120,7 @@ class _Rows:
 
     #: The number of the row, counted from 1, behind which they belong.
     head: int
-    file: BinaryIO
+    file: IO[bytes]
 
 
 class Book:
@@ -171,9 +172,9 @@ class Book:
             sheet.write_blank(row, column, None, self.styles["banner"])
         return row + 1
 
-    def rows(self, sheet: Worksheet, head: int) -> BinaryIO:
+    def rows(self, sheet: Worksheet, head: int) -> IO[bytes]:
         """Where to write the ``<row>`` elements that stand below the sheet's first ``head`` rows."""
-        file = (self._path.parent / f"rows-{len(self._rows)}").open("w+b", buffering=_COPIED_BYTES)
+        file = TemporaryFile(dir=self._path.parent, buffering=_COPIED_BYTES)  # noqa: SIM115 - until `close`
         self._rows[sheet] = _Rows(head, file)
         return file
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from campaign.domain.days import DAY_S
 from campaign.domain.finding import KIND_TEXT, Finding
 from campaign.domain.summary import Summary
-from campaign.domain.verdict import OWNER_TEXT, STATE_TEXT, VERDICT_TEXT, Explain, Need
+from campaign.domain.verdict import OWNER_TEXT, PAID, STATE_TEXT, VERDICT_TEXT, Explain, Need
+from campaign.ledger.people import People
 from campaign.report.breakdowns import Breakdowns
 from campaign.report.cover import Cover, Ranges
 from campaign.report.grid import SHEET_ROWS_MAX, Book, Grid
@@ -48,6 +49,7 @@ class WorkbookReport:
         self._book = Book(path, facts, say)
         self._cover = Cover(self._book)
         self._breakdowns = Breakdowns(self._book, explain=explain)
+        self._people = People()
         exceptions = (
             (text("sheet row"), Kind.COUNT, 8),
             (text("openid"), Kind.TEXT, 31),
@@ -97,11 +99,12 @@ class WorkbookReport:
 
     def add(self, line: Line) -> None:
         """Write one row to the details, and to exceptions and evidence where a person has to act."""
-        own = line.entry.own
-        self._details.append([*shown(line, self._say), *(own.get(header, "") for header in self._own)])
+        entry, own = line.entry, line.entry.own
+        self._details.append([*shown(line, self._say), *[own.get(header) for header in self._own]])
+        self._people.add(entry.re_openid, entry.total_amount, paid=line.verdict in PAID)
         if line.need is not None:
             self._add_exception(line, line.need)
-        if line.need is not None or line.entry.mch_billno in self._differing:
+        if line.need is not None or entry.mch_billno in self._differing:
             self._add_evidence(line)
 
     def _add_exception(self, line: Line, need: Need) -> None:
@@ -145,7 +148,7 @@ class WorkbookReport:
         self._cover.write(
             summary, digest=digest, needs=self._exceptions.rows, ranges=ranges, explain=self._explain
         )
-        self._breakdowns.write(summary, self._cover)
+        self._breakdowns.write(summary, self._people.ranked(), self._cover)
         self._book.close()
 
     def _write_differences(self, findings: Iterable[Finding]) -> None:
@@ -206,3 +209,4 @@ class WorkbookReport:
     def close(self) -> None:
         """Give the temporary files back, where the workbook was not completed."""
         self._book.abandon()
+        self._people.close()

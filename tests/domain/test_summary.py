@@ -49,7 +49,6 @@ def test_every_breakdown_counts_every_row_and_every_fen_once(entries):
     for parts in (
         summary.totals.verdicts.values(),
         summary.states.values(),
-        [person.planned for person in summary.people.values()],
         [activity.planned for activity in summary.activities.values()],
     ):
         assert Sum(sum(p.rows for p in parts), sum(p.fen for p in parts)) == everything
@@ -130,15 +129,3 @@ def test_codes_are_counted_for_rows_that_went_wrong_only():
         [entry(State.REJECTED), entry(State.REJECTED, row=3), entry(State.RECEIVED, row=4, err_code="X")]
     )
     assert dict(summary.err_codes) == {"OPENID_ERROR": Sum(2, 376)}
-
-
-def test_paid_to_a_person_is_what_was_taken_and_did_not_come_back():
-    summary = Summary.of(
-        [
-            entry(State.RECEIVED, re_openid="oA"),
-            entry(State.REFUNDED, row=3, re_openid="oA"),
-            entry(State.IN_DOUBT, row=4, re_openid="oA"),
-        ]
-    )
-    assert summary.people["oA"].planned == Sum(3, 564)
-    assert summary.people["oA"].paid == Sum(1, 188)

@@ -267,6 +267,13 @@ def test_each_further_sheet_ends_with_a_total_that_ties_to_the_summary(tmp_path,
     assert round(sum(row[column - 1] for row in rows) * 100) == expected[total]
 
 
+def test_paid_to_a_person_is_what_was_taken_and_did_not_come_back(tmp_path):
+    states = (State.RECEIVED, State.REFUNDED, State.IN_DOUBT)
+    entries = [entry(state, row=row, re_openid="oA") for row, state in enumerate(states, 2)]
+    write(tmp_path / "r.xlsx", [*entries, entry(State.ACCEPTED, row=5, re_openid="oB", fen=200)])
+    assert cells(tmp_path / "r.xlsx", "People")[1:-1] == [["oB", 1, 2, 1, 2], ["oA", 3, 5.64, 1, 1.88]]
+
+
 def test_the_error_codes_are_counted_and_explained(tmp_path):
     write(tmp_path / "r.xlsx", mixed(80))
     rows = {row[0]: row[1:] for row in cells(tmp_path / "r.xlsx", "Error codes")[1:]}
