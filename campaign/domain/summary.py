@@ -87,9 +87,13 @@ class Summary:
         parts = [self.totals.verdicts[found] for found in PAID]
         return Sum(sum(part.rows for part in parts), sum(part.fen for part in parts))
 
-    def add(self, entry: Entry, billed: Billed = NOT_BILLED) -> None:
-        """Count one entry everywhere it belongs, with its lines in the funds bills."""
-        found = verdict(entry)
+    def add(self, entry: Entry, billed: Billed = NOT_BILLED, *, found: Verdict | None = None) -> None:
+        """Count one entry everywhere it belongs, with its lines in the funds bills.
+
+        Args:
+            found: its verdict, where that is known already.
+        """
+        found = found or verdict(entry)
         fen = entry.total_amount
         self.totals.add(found, fen)
         self.states[entry.state].add(fen)

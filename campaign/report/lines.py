@@ -193,15 +193,28 @@ BILL_COLUMNS: Final[Sequence[Column[Billed]]] = (
     ),
 )
 COLUMNS: Final[Sequence[Column[Any]]] = (*ENTRY_COLUMNS, *BILL_COLUMNS)
+_PLACE: Final = {column.key: place for place, column in enumerate(COLUMNS)}
+#: The one column that has a sentence.
+_EVIDENCE: Final = _PLACE["evidence"]
+_VERDICT: Final = _PLACE["verdict"]
 
 
-def shown(line: Line, say: Say) -> list[str | int | float | None]:
-    """The values of a line with words in the reader's language in place of codes."""
-    values = []
-    for column, value in zip(COLUMNS, line.values, strict=True):
-        said = value if column.words is None else column.words[value]
-        values.append(say(said) if isinstance(said, Text) else said)
-    return values
+def in_words(say: Say) -> Callable[[Line], list[str | int | float | None]]:
+    """Gives the values of a line with words in the reader's language in place of codes."""
+    said = [
+        (place, {code: say(words) for code, words in column.words.items()})
+        for place, column in enumerate(COLUMNS)
+        if column.words is not None
+    ]
+
+    def shown(line: Line) -> list[str | int | float | None]:
+        values: list[Any] = list(line.values)
+        for place, words in said:
+            values[place] = words[values[place]]
+        values[_EVIDENCE] = say(values[_EVIDENCE])
+        return values
+
+    return shown
 
 
 class Format(Protocol):
@@ -230,7 +243,8 @@ def line_of(
     need = needs_person(entry, now_s=now_s, explain=explain, issued_again=issued_again) or found
     values = [column.value(entry) for column in ENTRY_COLUMNS]
     values += _NOT_BILLED if billed is NOT_BILLED else [column.value(billed) for column in BILL_COLUMNS]
-    return Line(entry, verdict(entry), need, tuple(values), billed)
+    found_verdict: Any = values[_VERDICT]
+    return Line(entry, found_verdict, need, tuple(values), billed)
 
 
 _NOT_BILLED: Final = [column.value(NOT_BILLED) for column in BILL_COLUMNS]

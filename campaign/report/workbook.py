@@ -14,7 +14,7 @@ from campaign.report.breakdowns import Breakdowns
 from campaign.report.cover import Cover, Ranges
 from campaign.report.grid import SHEET_ROWS_MAX, Book, Grid
 from campaign.report.history import History, bill_traces
-from campaign.report.lines import COLUMNS, Facts, Kind, Line, Say, shown
+from campaign.report.lines import COLUMNS, Facts, Kind, Line, Say, in_words
 from campaign.text import text
 
 _AT = {column.key: place for place, column in enumerate(COLUMNS)}
@@ -44,6 +44,7 @@ class WorkbookReport:
         self._facts = facts
         self._history = history
         self._say = say
+        self._shown = in_words(say)
         self._explain = explain
         self._own = facts.campaign.own_headers
         self._book = Book(path, facts, say)
@@ -100,7 +101,7 @@ class WorkbookReport:
     def add(self, line: Line) -> None:
         """Write one row to the details, and to exceptions and evidence where a person has to act."""
         entry, own = line.entry, line.entry.own
-        self._details.append([*shown(line, self._say), *[own.get(header) for header in self._own]])
+        self._details.append([*self._shown(line), *[own.get(header) for header in self._own]])
         self._people.add(entry.re_openid, entry.total_amount, paid=line.verdict in PAID)
         if line.need is not None:
             self._add_exception(line, line.need)

@@ -201,7 +201,6 @@ def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say)
         summary, digest = Summary(billing=_billing(ledger, facts.campaign.name)), Digest(facts)
         found = found_in_bills(ledger, facts.campaign.name)
         for entry, billed in _entries(ledger, facts.campaign.name):
-            summary.add(entry, billed)
             _, need = found.get(entry.mch_billno, _NOTHING_FOUND)
             line = line_of(
                 entry,
@@ -211,6 +210,7 @@ def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say)
                 billed=billed,
                 found=need,
             )
+            summary.add(entry, billed, found=line.verdict)
             digest.add(line)
             for sink in sinks:
                 sink.add(line)
