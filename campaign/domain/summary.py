@@ -111,18 +111,19 @@ class Summary:
         if found not in DEBITED:
             return
         closed_s = None if found is Verdict.UNCLAIMED else closed_at_s(entry)
-        if sent_s is not None:
-            self.days[beijing_day(sent_s)].sent.add(fen)
-            if found is Verdict.CLAIMED and closed_s is not None:
-                self.claim_hours[max(0, int((closed_s - sent_s) // HOUR_S))].add(fen)
-        if found is Verdict.CLAIMED and closed_s is not None:
-            self.days[beijing_day(closed_s)].claimed.add(fen)
+        sent = None if sent_s is None else beijing_day(sent_s)
+        closed = None if closed_s is None else beijing_day(closed_s)
+        if sent is not None:
+            self.days[sent].sent.add(fen)
+        if found is Verdict.CLAIMED and closed is not None:
+            self.days[closed].claimed.add(fen)
+        if found is Verdict.CLAIMED and closed_s is not None and sent_s is not None:
+            self.claim_hours[max(0, int((closed_s - sent_s) // HOUR_S))].add(fen)
         if found is Verdict.REFUNDED:
             self.refunded_fen += entry.refund_amount or fen
-            if closed_s is not None:
-                self.days[beijing_day(closed_s)].refunded.add(fen)
-        back_s = closed_s if found is Verdict.REFUNDED else None
-        self.months[_month(sent_s), _month(back_s)].add(fen)
+            if closed is not None:
+                self.days[closed].refunded.add(fen)
+        self.months[_month(sent), _month(closed if found is Verdict.REFUNDED else None)].add(fen)
 
 
 def sent_at_s(entry: Entry) -> float | None:
@@ -139,5 +140,5 @@ def closed_at_s(entry: Entry) -> float | None:
         return entry.settled_at_s
 
 
-def _month(at_s: float | None) -> str:
-    return "" if at_s is None else beijing_day(at_s).isoformat()[:7]
+def _month(day: date | None) -> str:
+    return "" if day is None else day.isoformat()[:7]

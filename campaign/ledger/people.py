@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from campaign.domain.money import Sum
-
 _TOGETHER: Final = 2_000
 #: From the one who got most; equals in the order of their openids, so that a report can be made again.
 _RANKED: Final = """
@@ -22,8 +20,10 @@ class Person(NamedTuple):
     """One recipient's packets and fen: all rows, and what was paid (claimed or still to be claimed)."""
 
     openid: str
-    planned: Sum
-    paid: Sum
+    rows: int
+    fen: int
+    paid_rows: int
+    paid_fen: int
 
 
 class People:
@@ -49,8 +49,7 @@ class People:
         """Everybody once, from the one who got most."""
         self._flush()
         with _translated():
-            for openid, rows, fen, paid_rows, paid_fen in self._db.execute(_RANKED):
-                yield Person(openid, Sum(rows, fen), Sum(paid_rows, paid_fen))
+            yield from map(Person._make, self._db.execute(_RANKED))
 
     def close(self) -> None:
         """Forget everything."""

@@ -79,10 +79,11 @@ class Breakdowns:
         grid = self._grid(text("People"), (text("openid"),), groups, first=(Kind.TEXT, 31))
         planned, paid = Sum(), Sum()
         for person in people:
-            grid.append((person.openid, *_flat(person.planned, person.paid)))
-            for total, part in ((planned, person.planned), (paid, person.paid)):
-                total.rows += part.rows
-                total.fen += part.fen
+            grid.append(person)
+            planned.rows += person.rows
+            planned.fen += person.fen
+            paid.rows += person.paid_rows
+            paid.fen += person.paid_fen
         self._total(grid, [(planned, paid)], first=1, groups=2)
 
     def _codes(self, summary: Summary) -> None:
