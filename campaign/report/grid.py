@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -22,7 +22,7 @@ from xlsxwriter.utility import xl_col_to_name, xl_range_abs
 from xlsxwriter.worksheet import Worksheet
 
 from campaign.domain.days import BEIJING
-from campaign.report.lines import REHEARSAL_BANNER, Facts, Kind, Say
+from campaign.report.lines import REHEARSAL_BANNER, Facts, Kind, Remembered, Say
 from campaign.report.seal import Seal
 from campaign.text import Text, text
 
@@ -44,8 +44,6 @@ _COMPRESSION: Final = 3
 #: Larger parts need longer fields in the file, which not every program reads; so the others have none.
 _LONG_PART_BYTES: Final = 2**31 - 2**20
 _COPIED_BYTES: Final = 2**18
-#: So many different values of a kind are remembered with their cells.
-_REMEMBERED: Final = 2_000
 
 _FONT: Final[Mapping[str, Any]] = {"font_name": "Calibri", "font_size": 11, "valign": "top"}
 _HEAD: Final = {"bold": True, "text_wrap": True, "bg_color": "#E8ECF1", "bottom": 1, "valign": "vcenter"}
@@ -81,38 +79,6 @@ _STYLE_OF: Final = {
     Kind.MONEY: "money",
     Kind.TIME: "time",
 }
-
-
-class _Cells(dict[Any, str]):
-    """The cells of columns of one kind: value -> what follows the row's number, nothing where it is empty.
-
-    Most columns have few different values, and looking one up takes a tenth of the time of writing it out.
-    """
-
-    def __init__(self, kind: Kind, style: Style) -> None:
-        self._kind = kind
-        self._number = f'" s="{style._get_xf_index()}"><v>'
-        self._text = f'" s="{style._get_xf_index()}" t="inlineStr"><is>'
-        self._forget()
-
-    def _forget(self) -> None:
-        self.clear()
-        self[None] = self[""] = ""
-
-    def __missing__(self, value: str | float) -> str:
-        if len(self) > _REMEMBERED:
-            self._forget()
-        if isinstance(value, str):
-            cell = f"{self._text}{_text_xml(value)}</is></c>"
-        elif self._kind is Kind.MONEY:
-            cell = f"{self._number}{yuan(value)!r}</v></c>"
-        elif self._kind is Kind.TIME:
-            days = (round(value) + _BEIJING_OFFSET_S) / _DAY_S + _UNIX_EPOCH_DAY
-            cell = f"{self._number}{days!r}</v></c>"
-        else:
-            cell = f"{self._number}{value!r}</v></c>"
-        self[value] = cell
-        return cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +218,9 @@ class Grid:
         self._wrap = wrap
         if wrap:
             styles[Kind.TEXT] = book.styles["wrap"]
-        #: How a cell of each column begins before its row's number, and how it goes on.
+        #: How a cell of each column begins before its row's number, and how it goes on behind it.
         self._begins = [f'<c r="{xl_col_to_name(column)}' for column in range(len(columns))]
-        cells = {kind: _Cells(kind, style) for kind, style in styles.items()}
+        cells = {kind: Remembered(_cell(kind, style)) for kind, style in styles.items()}
         self._cells = [cells[kind] for _, kind, _ in columns]
         self._sheets: list[tuple[Worksheet, int, int]] = []
         self.rows = 0
@@ -348,6 +314,24 @@ def put_text(sheet: Worksheet, row: int, column: int, value: str, style: Style) 
     if value.startswith("<r>") and value.endswith("</r>"):
         value += " "  # XlsxWriter would take it for its own mark-up and write it unescaped
     sheet.write_string(row, column, value, style)
+
+
+def _cell(kind: Kind, style: Style) -> Callable[[Any], str]:
+    """Gives what follows the row's number in a value's cell; nothing where there is none."""
+    begin = f'" s="{style._get_xf_index()}"'
+
+    def cell(value: str | float | None) -> str:
+        if value is None or value == "":
+            return ""
+        if isinstance(value, str):
+            return f'{begin} t="inlineStr"><is>{_text_xml(value)}</is></c>'
+        if kind is Kind.MONEY:
+            value = yuan(value)
+        elif kind is Kind.TIME:
+            value = (round(value) + _BEIJING_OFFSET_S) / _DAY_S + _UNIX_EPOCH_DAY
+        return f"{begin}><v>{value!r}</v></c>"
+
+    return cell
 
 
 def _text_xml(value: str) -> str:

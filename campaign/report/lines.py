@@ -103,7 +103,9 @@ class Kind(Enum):
     TIME = auto()
 
 
-Value = str | int | float | Text | None
+#: Without sentences.
+Plain = str | int | float | None
+Value = Plain | Text
 Source = TypeVar("Source")
 
 
@@ -194,27 +196,52 @@ BILL_COLUMNS: Final[Sequence[Column[Billed]]] = (
 )
 COLUMNS: Final[Sequence[Column[Any]]] = (*ENTRY_COLUMNS, *BILL_COLUMNS)
 _PLACE: Final = {column.key: place for place, column in enumerate(COLUMNS)}
+#: So many values are remembered with what is written for them.
+_REMEMBERED: Final = 2_000
 #: The one column that has a sentence.
 _EVIDENCE: Final = _PLACE["evidence"]
 _VERDICT: Final = _PLACE["verdict"]
 
 
-def in_words(say: Say) -> Callable[[Line], list[str | int | float | None]]:
-    """Gives the values of a line with words in the reader's language in place of codes."""
-    said = [
+def said(line: Line, say: Say) -> list[Plain]:
+    """The values of a line, its one sentence in the reader's language."""
+    values: list[Any] = list(line.values)
+    values[_EVIDENCE] = say(values[_EVIDENCE])
+    return values
+
+
+def in_words(say: Say) -> Callable[[Line], list[Plain]]:
+    """Gives the values of a line with words in the reader's language in place of codes, too."""
+    words_of = [
         (place, {code: say(words) for code, words in column.words.items()})
         for place, column in enumerate(COLUMNS)
         if column.words is not None
     ]
 
-    def shown(line: Line) -> list[str | int | float | None]:
-        values: list[Any] = list(line.values)
-        for place, words in said:
+    def shown(line: Line) -> list[Plain]:
+        values: list[Any] = said(line, say)
+        for place, words in words_of:
             values[place] = words[values[place]]
-        values[_EVIDENCE] = say(values[_EVIDENCE])
         return values
 
     return shown
+
+
+class Remembered(dict[Any, str]):
+    """value -> how a format writes it.
+
+    Most columns have few different values, and looking one up takes a tenth of the time of writing it out.
+    Values that are equal have to be written in the same way.
+    """
+
+    def __init__(self, write: Callable[[Any], str]) -> None:
+        self._write = write
+
+    def __missing__(self, value: str | float | None) -> str:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        written = self[value] = self._write(value)
+        return written
 
 
 class Format(Protocol):

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,8 @@ from campaign.domain.mask import mask_openid
 from campaign.domain.money import Sum, yuan_text
 from campaign.domain.summary import Summary
 from campaign.report.bills import back_by_ledger, paid_by_ledger
-from campaign.report.lines import COLUMNS, Facts, Kind, Line, Say
+from campaign.report.lines import COLUMNS, Facts, Kind, Line, Plain, Remembered, Say, said
 from campaign.report.seal import Seal
-from campaign.text import Text
 
 SCHEMA_VERSION: Final = 1
 #: A CSV's columns of what a person has to do about a row.
@@ -24,6 +24,7 @@ ACTION_FIELDS: Final = ("who_acts", "cause", "next_step")
 
 _KEYS: Final = tuple(column.key for column in COLUMNS)
 _KINDS: Final = tuple(column.kind for column in COLUMNS)
+_TIMES: Final = tuple(column.key for column in COLUMNS if column.kind is Kind.TIME)
 
 #: What a spreadsheet would turn into a formula, a number that loses digits, or a date. A plain number
 #: of up to 15 digits survives and stays as it is.
@@ -53,6 +54,8 @@ class CsvReport:
         self._say = say
         self._own = facts.campaign.own_headers
         self._gateway = facts.gateway
+        written = {kind: Remembered(partial(_cell, kind)) for kind in Kind}
+        self._cells = [written[kind] for kind in _KINDS]
         self._file = path.open("w", encoding="utf-8-sig", newline="")
         self._rows = csv.writer(self._file)
         names = [f"{c.key}_yuan" if c.kind is Kind.MONEY else c.key for c in COLUMNS]
@@ -66,10 +69,10 @@ class CsvReport:
         own = line.entry.own
         self._rows.writerow(
             [
-                *(self._cell(kind, value) for kind, value in zip(_KINDS, line.values, strict=True)),
-                *(protected(words) for words in action),
+                *[known[value] for known, value in zip(self._cells, said(line, say), strict=True)],
+                *[protected(words) for words in action],
                 self._gateway,
-                *(protected(own.get(header, "")) for header in self._own),
+                *[protected(own.get(header, "")) for header in self._own],
             ]
         )
 
@@ -82,16 +85,15 @@ class CsvReport:
         """Give the file back."""
         self._file.close()
 
-    def _cell(self, kind: Kind, value: str | float | Text | None) -> str:
-        if value is None:
-            return ""
-        if isinstance(value, Text):
-            return protected(self._say(value))
-        if isinstance(value, str):
-            return protected(value)
-        if kind is Kind.MONEY:
-            return yuan_text(int(value))
-        return rfc3339(value) if kind is Kind.TIME else str(value)
+
+def _cell(kind: Kind, value: Plain) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return protected(value)
+    if kind is Kind.MONEY:
+        return yuan_text(int(value))
+    return rfc3339(value) if kind is Kind.TIME else str(value)
 
 
 class JsonReport:
@@ -100,6 +102,7 @@ class JsonReport:
     def __init__(self, path: Path, facts: Facts, *, say: Say) -> None:
         self._say = say
         self._facts = facts
+        self._times = Remembered(rfc3339)
         self._file = path.open("w", encoding="utf-8", newline="\n")
         campaign = facts.campaign
         head = {
@@ -117,9 +120,11 @@ class JsonReport:
 
     def add(self, line: Line) -> None:
         """Write one row on a line of its own."""
-        row: dict[str, Any] = {
-            key: self._plain(kind, value) for key, kind, value in zip(_KEYS, _KINDS, line.values, strict=True)
-        }
+        row: dict[str, Any] = dict(zip(_KEYS, said(line, self._say), strict=True))
+        for key in _TIMES:
+            at_s = row[key]
+            if at_s is not None and not isinstance(at_s, str):
+                row[key] = self._times[at_s]
         if not self._facts.unmask:
             openid = row["re_openid"]
             # The row key is the openid, or begins with it, where the sheet has no id column.
@@ -155,13 +160,6 @@ class JsonReport:
         """Give the file back."""
         self._file.close()
 
-    def _plain(self, kind: Kind, value: str | float | Text | None) -> str | int | None:
-        if isinstance(value, Text):
-            return self._say(value)
-        if value is None or isinstance(value, str):
-            return value
-        return rfc3339(value) if kind is Kind.TIME else int(value)
-
 
 def _bill(summary: Summary) -> dict[str, Any]:
     billing, paid, back = summary.billing, paid_by_ledger(summary), back_by_ledger(summary)
@@ -191,5 +189,4 @@ def _sum(total: Sum) -> dict[str, int]:
     return {"rows": total.rows, "fen": total.fen}
 
 
-def _dumped(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_dumped: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
