@@ -20,9 +20,10 @@ from campaign.domain.summary import Summary
 from campaign.domain.verdict import STATE_TEXT, VERDICT_TEXT, Verdict
 from campaign.i18n import Speech
 from campaign.ledger.records import Attempt, Question
+from campaign.report import grid
 from campaign.report.grid import SHEET_ROWS_MAX, display_width
 from campaign.report.history import traces
-from campaign.report.lines import COLUMNS, line_of
+from campaign.report.lines import COLUMNS, Remembered, line_of
 from campaign.report.seal import Digest
 from campaign.report.workbook import WorkbookReport
 from campaign.text import text
@@ -112,7 +113,7 @@ def test_the_operators_own_columns_stand_at_the_right(tmp_path):
 @pytest.mark.parametrize(
     "hostile",
     ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x","y")', "{=1}", "<r>x</r>", "<r><t>x</t></r>",
-     "_x0041_", "http://example.com", "1e5", "007", "a\x01b", "a\nb", " x ",
+     "_x0041_", "a_x0041_b", "http://example.com", "1e5", "007", "a\x01b", "a\nb", " x ",
      "]]>&<>\"'", "𠮷😀", "x" * 40_000],
 )  # fmt: skip
 def test_text_stays_text_whatever_it_looks_like(tmp_path, hostile):
@@ -226,6 +227,23 @@ def test_rows_beyond_one_sheet_go_on_on_the_next_and_the_totals_cover_both(tmp_p
         "=ROUND(SUM('Details'!$C$2:$C$21)+SUM('Details 2'!$C$2:$C$21)+SUM('Details 3'!$C$2:$C$6),2)"
     )
     assert labelled(tmp_path / "r.xlsx")["all rows of the sheet Details"][0] == summary.totals.planned.rows
+
+
+def test_a_sheet_of_gigabytes_gets_the_longer_fields_that_it_needs_and_opens(tmp_path, monkeypatch):
+    write(tmp_path / "short.xlsx", mixed(5))
+    monkeypatch.setattr(grid, "_LONG_PART_BYTES", 0)
+    write(tmp_path / "long.xlsx", mixed(5))
+    assert cells(tmp_path / "long.xlsx", "Details") == cells(tmp_path / "short.xlsx", "Details")
+    # Programs that read only the short ones open every smaller workbook.
+    sizes = [(tmp_path / name).stat().st_size for name in ("short.xlsx", "long.xlsx")]
+    assert sizes[0] < sizes[1]
+
+
+def test_more_different_values_than_are_remembered_are_written_as_well():
+    written = Remembered(lambda value: f"<{value}>")
+    for n in (*range(5_000), *range(5_000)):
+        assert written[n] == f"<{n}>"
+    assert len(written) <= 2_000
 
 
 def test_excel_would_open_a_full_sheet(tmp_path):
