@@ -170,13 +170,16 @@ def deadline_s(entry: Entry) -> float | None:
     return None
 
 
-def needs_person(entry: Entry, *, now_s: float, explain: Explain, issued_again: bool = False) -> Need | None:
+def needs_person(
+    entry: Entry, *, now_s: float, explain: Explain, issued_again: bool = False, cancelled: bool = False
+) -> Need | None:
     """What a person has to do about this entry; None when the program goes on by itself.
 
     The one source of the command line's ``needs_person`` and of the report's exceptions.
 
     Args:
         issued_again: the row has a later number, which speaks for it from then on.
+        cancelled: its campaign was, so nothing is sent again.
     """
     if entry.flag is not None:
         return _flagged(entry, entry.flag, explain)
@@ -187,7 +190,7 @@ def needs_person(entry: Entry, *, now_s: float, explain: Explain, issued_again: 
         case State.REJECTED:
             return _rejected(entry, explain)
         case State.PARKED if entry.todo is not Todo.REPEAT:
-            return _parked(entry, explain, now_s=now_s)
+            return _parked(entry, explain, now_s=now_s, cancelled=cancelled)
         case State.IN_DOUBT if entry.todo is None or now_s - since_s >= REPEAT_WINDOW_S:
             return _stuck(entry, explain)
         case State.ACCEPTED if now_s - since_s >= WARN_S:
@@ -351,7 +354,7 @@ def _rejected(entry: Entry, explain: Explain) -> Need:
     )
 
 
-def _parked(entry: Entry, explain: Explain, *, now_s: float) -> Need:
+def _parked(entry: Entry, explain: Explain, *, now_s: float, cancelled: bool) -> Need:
     reason = _because(text("WeChat Pay holds this packet and does not pay it"), entry)
     until_s = entry.first_sent_at_s + REPEAT_WINDOW_S if entry.first_sent_at_s is not None else None
     if until_s is None or now_s >= until_s:
@@ -363,13 +366,21 @@ def _parked(entry: Entry, explain: Explain, *, now_s: float) -> Need:
             owner=Owner.OPERATOR,
         )
     owner = explain(entry.err_code).owner if entry.err_code else Owner.OPERATOR
-    return Need(
-        reason=reason,
-        advice=text(
+    if cancelled:
+        advice = text(
+            "the campaign was cancelled, so it is only asked about; to pay it after all, remove the cause "
+            "and run the sheet with --reopen before {time} (Beijing)",
+            time=beijing_text(until_s),
+        )
+    else:
+        advice = text(
             "remove the cause, then run the campaign again before {time} (Beijing): the packet is sent again "
             "under the same number",
             time=beijing_text(until_s),
-        ),
+        )
+    return Need(
+        reason=reason,
+        advice=advice,
         owner=owner,
         until_s=until_s,
     )

@@ -213,6 +213,7 @@ class Cover:
             self._row += 1
 
     def _section(self, title: Text, first_column: Text) -> None:
+        self._sheet.set_row(self._row, 20)  # Chinese glyphs are higher than the font that was asked for
         self._put(0, self._say(title), "section")
         self._row += 1
         for column, head in enumerate((first_column, text("rows"), text("yuan"))):

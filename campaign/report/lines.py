@@ -263,11 +263,13 @@ def line_of(
     now_s: float,
     explain: Explain,
     issued_again: bool = False,
+    cancelled: bool = False,
     billed: Billed = NOT_BILLED,
     found: Need | None = None,
 ) -> Line:
     """Judge one entry for the report; see `needs_person`. ``found``: what its bills say, if that is all."""
-    need = needs_person(entry, now_s=now_s, explain=explain, issued_again=issued_again) or found
+    need = needs_person(entry, now_s=now_s, explain=explain, issued_again=issued_again, cancelled=cancelled)
+    need = need or found
     values = [column.value(entry) for column in ENTRY_COLUMNS]
     values += _NOT_BILLED if billed is NOT_BILLED else [column.value(billed) for column in BILL_COLUMNS]
     found_verdict: Any = values[_VERDICT]

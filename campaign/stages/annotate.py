@@ -422,7 +422,8 @@ class _ReportRows:
 
     def _known(self, row: int, entry: Entry, *, edited: Text | None = None) -> Mark:
         _, found = self._found.get(entry.mch_billno, (None, None))
-        need = needs_person(entry, now_s=self._facts.made_at_s, explain=explain) or found
+        cancelled = self._facts.campaign.cancelled_at_s is not None
+        need = needs_person(entry, now_s=self._facts.made_at_s, explain=explain, cancelled=cancelled) or found
         became = verdict(entry)
         reason = need.reason if need else evidence(entry)
         if edited:

@@ -207,6 +207,7 @@ def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say)
                 now_s=facts.made_at_s,
                 explain=explain,
                 issued_again=issued_again(ledger, entry),
+                cancelled=facts.campaign.cancelled_at_s is not None,
                 billed=billed,
                 found=need,
             )

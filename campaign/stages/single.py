@@ -238,7 +238,8 @@ def packet_standing(ledger: Ledger, entry: Entry, *, halt: Halt | None, now_s: f
     """
     campaign = ledger.campaign(CAMPAIGN)
     assert campaign is not None
-    need = needs_person(entry, now_s=now_s, explain=explain)
+    cancelled = campaign.cancelled_at_s is not None
+    need = needs_person(entry, now_s=now_s, explain=explain, cancelled=cancelled)
     due_s = entry.not_before_s if entry.state is State.PLANNED else entry.due_at_s
     waits = entry.state is State.PLANNED or (is_open(entry) and due_s is not None and entry.flag is None)
     return Standing(

@@ -43,10 +43,12 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
     """
     campaign = ledger.campaign(name)
     assert campaign is not None
+    cancelled = campaign.cancelled_at_s is not None
     needs = found_in_bills(ledger, name)
     for entry in ledger.needs_person(name, now_s):
         again = issued_again(ledger, entry)
-        if need := needs_person(entry, now_s=now_s, explain=explain, issued_again=again):
+        need = needs_person(entry, now_s=now_s, explain=explain, issued_again=again, cancelled=cancelled)
+        if need:
             needs[entry.mch_billno] = entry, need
     totals = ledger.totals(name)
     return Standing(

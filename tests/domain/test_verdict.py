@@ -86,6 +86,17 @@ def need(state, *, now_s=NOW, **facts):
     return needs_person(entry(state, **facts), now_s=now_s, explain=explain)
 
 
+def test_of_a_cancelled_campaigns_held_packet_nobody_is_told_to_just_run_it_again():
+    held = entry(State.PARKED, first_sent_at_s=NOW - 60)
+    advice = {
+        cancelled: str(needs_person(held, now_s=NOW, explain=explain, cancelled=cancelled).advice)
+        for cancelled in (False, True)
+    }
+    assert "--reopen" not in advice[False]
+    assert "--reopen" in advice[True]
+    assert "cancelled" in advice[True]
+
+
 def test_wechat_pays_own_words_do_not_give_an_openid_away():
     openid = entry(State.PARKED).re_openid
     found = need(State.PARKED, reason=f"{openid} is at risk")
