@@ -286,7 +286,6 @@ class _Flight:
             self.easy.setopt(option, value)
         self.easy.setopt(pycurl.PREREQFUNCTION, self._about_to_write)
         self.easy.setopt(pycurl.WRITEFUNCTION, self._read)
-        self.easy.setopt(pycurl.HEADERFUNCTION, self._head)
         self._url = self._host = ""
 
     def prepare(

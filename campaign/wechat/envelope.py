@@ -25,6 +25,14 @@ Fields: TypeAlias = dict[str, str | list[dict[str, str]]]
 # Outside XML 1.0 or the BMP (R7.3), and the carriage return, which a parser turns into a line feed:
 # what arrives would not be what was signed.
 _UNSENDABLE: Final = re.compile(r"[^\t\n\x20-\uD7FF\uE000-\uFFFD]")
+# A field as WeChat Pay writes it: text without markup, bare or in one CDATA section.
+_PLAIN_FIELD: Final = re.compile(
+    r"(?a:\s{0,8}<([A-Za-z_]\w{0,63})>)(?:<!\[CDATA\[([^\]]*)\]\]>|([^\]<&]*))</\1>"
+)
+#: The search goes on from every place again; so it stays quick whatever the gateway sends.
+_PLAIN_BYTES_MAX: Final = 4096
+# What a parser refuses, and the carriage return, which it changes.
+_NOT_PLAIN: Final = bytes(code for code in range(0x20) if chr(code) not in "\t\n")
 _UTF8_NAMES: Final = frozenset({"UTF-8", "UTF8", "US-ASCII", "ASCII"})
 
 
@@ -70,13 +78,39 @@ def from_xml(body: bytes) -> Fields:
     # Before the parser sees any of it: without a document type there are no entities to expand.
     if "<!DOCTYPE" in text or "\0" in text:
         raise Malformed("has a document type or a NUL")
+    fields = _plain(body, text)
+    if fields is not None:
+        return fields
     root = _parse(body)
-    fields: Fields = {}
+    fields = {}
     for name, element in _members(root, "xml"):
         if name in fields:
             raise Malformed("a field twice")
         fields[name] = _hblist(element) if name == HBLIST else _text(element)
     return fields
+
+
+def _plain(body: bytes, text: str) -> Fields | None:
+    """What the parser would read, in a third of its time; None for all but fields of the plainest shape.
+
+    Every send's answer is read, and hardly one of WeChat Pay's has another shape.
+
+    Args:
+        text: the body decoded; without a document type.
+    """
+    if len(body) > _PLAIN_BYTES_MAX or len(body.translate(None, _NOT_PLAIN)) != len(body):
+        return None
+    if "\ufffe" in text or "\uffff" in text:
+        return None
+    # What stands before the fields; then of each its name, its CDATA, its bare text, and what follows it.
+    head, *parts = _PLAIN_FIELD.split(text)
+    if head != "<xml>" or not parts or any(parts[3:-1:4]) or parts[-1].strip("\t\n ") != "</xml>":
+        return None
+    names = parts[::4]
+    fields: Fields = {
+        name: cdata or bare or "" for name, cdata, bare in zip(names, parts[1::4], parts[2::4], strict=True)
+    }
+    return fields if len(fields) == len(names) and HBLIST not in fields else None
 
 
 def flat(fields: Fields) -> dict[str, str]:

@@ -17,6 +17,7 @@ DOMAIN = (
 PLAN = ("tests/stages/test_plan.py", "tests/domain/test_plan.py")
 LEDGER = ("tests/ledger/test_sends.py", "tests/ledger/test_questions.py", "tests/ledger", *STAGES)
 WECHAT = ("tests/wechat/test_answers.py", *STAGES)
+ENVELOPES = ("tests/wechat/test_envelope.py",)
 PLANS = ("tests/ledger/test_plans.py",)
 LEDGERS = ("tests/stages/test_ledgers.py", "tests/stages/test_plan.py")
 
@@ -50,6 +51,7 @@ SEND = "campaign/stages/send.py"
 RECONCILE = "campaign/stages/reconcile.py"
 STAGE_PLAN = "campaign/stages/plan.py"
 ANSWERS = "campaign/wechat/answers.py"
+ENVELOPE = "campaign/wechat/envelope.py"
 TRANSPORT = "campaign/wechat/transport.py"
 CLIENT = "campaign/wechat/client.py"
 NAMES = "campaign/cli/names.py"
@@ -540,6 +542,27 @@ MUTANTS = (
         LEDGERS,
     ),
     # WeChat Pay's words
+    Mutant(
+        ENVELOPE,
+        "    return fields if len(fields) == len(names) and HBLIST not in fields else None",
+        "    return fields if HBLIST not in fields else None",
+        "of a field that comes twice the last one is believed",
+        ENVELOPES,
+    ),
+    Mutant(
+        ENVELOPE,
+        "or any(parts[3:-1:4]) or",
+        "or",
+        "what stands between the fields is passed over",
+        ENVELOPES,
+    ),
+    Mutant(
+        ENVELOPE,
+        "_PLAIN_BYTES_MAX or len(body.translate(None, _NOT_PLAIN)) != len(body):",
+        "_PLAIN_BYTES_MAX:",
+        "an answer with forbidden characters is believed",
+        ENVELOPES,
+    ),
     Mutant(
         ANSWERS,
         "    code = UNKNOWN_CODE\n    if said",

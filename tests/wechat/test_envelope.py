@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from campaign.wechat.envelope import BODY_BYTES_MAX, Malformed, from_xml, to_xml
+from campaign.wechat import envelope
+from campaign.wechat.envelope import BODY_BYTES_MAX, Fields, Malformed, from_xml, to_xml
 from campaign.wechat.signing import sign_matches
+from tests.bench.gateway import accepted
 from tests.wechat.test_signing import KEY, REQUEST
 
 #: What WeChat Pay can take: XML 1.0 without the carriage return, one to three bytes each (R7.3).
@@ -252,3 +256,91 @@ def test_what_was_not_xml_leaves_nothing_behind_for_the_next_answer() -> None:
         with pytest.raises(Malformed):
             from_xml(bad)
         assert from_xml(good) == {"return_code": "SUCCESS"}
+
+
+# ---------------------------------------------------------------- the short way, and the parser's
+
+
+def by_the_parser(body: bytes) -> Fields | None:
+    """What is read where nothing is plain; None where that is malformed."""
+    with mock.patch.object(envelope, "_plain", return_value=None):
+        return read(body)
+
+
+def read(body: bytes) -> Fields | None:
+    try:
+        return from_xml(body)
+    except Malformed:
+        return None
+
+
+#: What parsers change, refuse, or take for markup, beside what they leave alone.
+hostile = st.text(
+    st.sampled_from("a1祝 \t\n\r\f\v\x00\x08\x1f\x7f\x85\xa0\u2028\ufeff\ufffd\ufffe\uffff😀]>[<&;/!-")
+    | st.characters(exclude_categories=["Cs"]),
+    max_size=8,
+)
+#: What makes the difference at some place of a plain answer.
+edits = st.sampled_from(
+    (*TAGS, *MARKS, " ", "\r\n", "x", "</", "<a x='1'>", "<é>", "<a:b>", "<xmlns>", "</a >")
+)
+
+
+@st.composite
+def nearly_plain(draw: st.DrawFn) -> bytes:
+    """An answer of plain fields, in which up to two places were changed."""
+    parts = ["<xml>"]
+    for name in draw(st.lists(names | st.sampled_from(("a", "b1", "XML", "hblist")), max_size=4)):
+        value = draw(sendable | cdata_ends | hostile)
+        parts += draw(
+            st.sampled_from(
+                (
+                    ("\n", f"<{name}>", value, f"</{name}>"),
+                    (f"<{name}>", "<![CDATA[", value, "]]>", f"</{name}>"),
+                )
+            )
+        )
+    parts.append("</xml>")
+    for edit in draw(st.lists(edits | hostile, max_size=2)):
+        place = draw(st.integers(0, len(parts)))
+        parts[place : place + draw(st.integers(0, 1))] = [edit]
+    return "".join(parts).encode()
+
+
+@settings(max_examples=1000)
+@given(body=nearly_plain())
+def test_the_short_way_reads_what_the_parser_reads(body: bytes) -> None:
+    """Most answers never reach the parser; no answer may say anything else for that."""
+    assert read(body) == by_the_parser(body)
+
+
+@given(parts=st.lists(pieces | hostile, max_size=20))
+def test_the_short_way_reads_no_heap_of_pieces_in_another_way(parts: list[str]) -> None:
+    body = "".join(parts).encode()
+    assert read(body) == by_the_parser(body)
+
+
+@pytest.mark.parametrize(
+    "value", [chr(code) for code in (*range(0x20), 0x7F, 0x85, 0xA0, 0xFEFF, 0xFFFE, 0xFFFF)]
+)
+@pytest.mark.parametrize(
+    "body", ["<xml><a>{}</a></xml>", "<xml><a><![CDATA[{}]]></a></xml>", "<xml>{}<a>1</a></xml>"]
+)
+def test_the_short_way_reads_every_odd_character_as_the_parser_does(body: str, value: str) -> None:
+    written = body.format(value).encode()
+    assert read(written) == by_the_parser(written)
+
+
+@pytest.mark.parametrize("body", [*UNTRUSTWORTHY.values(), PRINTED.encode()])
+def test_the_short_way_reads_nothing_doubtful(body: bytes) -> None:
+    assert read(body) == by_the_parser(body)
+
+
+def test_an_answer_as_documented_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = accepted(
+        {"mch_billno": "1", "mch_id": "2", "wxappid": "wx", "re_openid": "o", "total_amount": "188"}, 1
+    )
+    expected = from_xml(body)
+    monkeypatch.setattr(envelope, "_parse", None)
+    assert from_xml(body) == expected
+    assert from_xml(PRINTED.encode())["remark"] == "A&B <test>"
