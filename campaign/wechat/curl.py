@@ -132,6 +132,7 @@ class CurlTransport:
                 self._wait(until_s - time.monotonic())
                 self._turn()
             flight = self._depart(path, body, tag=(ours := object()), bytes_max=bytes_max, on_write=on_write)
+            flight.easy.setopt(pycurl.HEADERFUNCTION, flight.head)
             self._turn()
             while (landing := self._landing_of(ours)) is None:
                 self._wait(_WAIT_S_MAX)
@@ -256,6 +257,7 @@ class CurlTransport:
                 return
             flight.outcome = transport.nowhere_sent(flight.failures)
         self._landed.append((flight.tag, flight.outcome))
+        flight.easy.unsetopt(pycurl.HEADERFUNCTION)
         self._idle.append(flight)
 
     def _busy(self) -> NotSent:
@@ -354,7 +356,8 @@ class _Flight:
         self._bytes += len(part)
         return len(part) if self._bytes <= self.bytes_max else 0
 
-    def _head(self, line: bytes) -> None:
+    def head(self, line: bytes) -> None:
+        """Called with each line of the answer's head, where somebody wants it: six calls for each answer."""
         if line[:7].lower() == b"digest:":
             self.digest = line[7:].strip().decode("latin-1")
 

@@ -189,15 +189,16 @@ def test_a_pause_holds_up_nobody_else() -> None:
 
 def test_results_are_handed_back_in_company_and_without_delay() -> None:
     """As many as a commit wants; a single one waits no longer than the linger."""
-    line = PlayedLine(ManualClock(), size=64, takes_s=lambda name: 0.1 if int(name) < 63 else 9.0)
+    last = 2 * COMPANY_MAX - 1
+    line = PlayedLine(ManualClock(), size=last + 1, takes_s=lambda name: 0.1 if int(name) < last else 9.0)
     crew: LineCrew[str] = LineCrew(line, line.clock)
-    for n in range(64):
+    for n in range(last + 1):
         crew.start(job(str(n)))
     assert len(crew.finished()) >= COMPANY_MAX
     while crew.running > 1:
         crew.finished()
     assert line.clock.monotonic_s() < 1001
-    assert crew.finished() == ["63: 63"]
+    assert crew.finished() == [f"{last}: {last}"]
     assert crew.finished() == []
 
 
