@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from campaign.domain.answer import Outcome, Reach, Status
 from campaign.domain.days import DAY_S, HOUR_S, next_day_start_s
-from campaign.domain.entry import Entry, Flag, Todo
+from campaign.domain.entry import Entry, Flag, Sending, Todo
 from campaign.domain.state import Evidence, State
 
 #: Same order: at least this long between two attempts (R0.9).
@@ -62,7 +62,7 @@ class Step:
     sending_since_s: float | None = None
 
 
-def after_send(outcome: Outcome, entry: Entry, *, now_s: float, policy: Policy) -> Step:
+def after_send(outcome: Outcome, entry: Entry | Sending, *, now_s: float, policy: Policy) -> Step:
     """Choose the next step for an entry after the answer to its last attempt.
 
     Args:
@@ -154,7 +154,7 @@ def backoff_s(attempts: int) -> float:
     return float(min(REPEAT_GAP_S * 2 ** min(max(attempts, 1) - 1, 10), BACKOFF_MAX_S))
 
 
-def may_repeat(entry: Entry, *, now_s: float, policy: Policy) -> bool:
+def may_repeat(entry: Entry | Sending, *, now_s: float, policy: Policy) -> bool:
     """Whether the same number may be sent once more: within 72 h of its first request, and not for ever."""
     if entry.tally.attempts - entry.tally.not_sent >= policy.attempts_max:
         return False

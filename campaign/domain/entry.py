@@ -151,3 +151,24 @@ class Claim(NamedTuple):
     total_amount: int
     state: State
     attempt: int
+
+
+class Sending(NamedTuple):
+    """An entry in doubt whose request is about to leave: what that, and judging the answer, needs of it."""
+
+    mch_billno: str
+    campaign: str
+    re_openid: str
+    #: Fen.
+    total_amount: int
+    #: As `Entry.parameters`.
+    parameters: Mapping[str, str]
+    #: With this request among its attempts.
+    tally: Tally
+    #: Unix seconds.
+    first_sent_at_s: float
+
+    @property
+    def attempt(self) -> int:
+        """The number of this request, from 1."""
+        return self.tally.attempts

@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from campaign.domain.answer import Outcome, QueryAnswer, SendAnswer, Status
 from campaign.domain.decision import Step
-from campaign.domain.entry import Claim, Entry
+from campaign.domain.entry import Claim, Entry, Sending
 from campaign.domain.limits import Cap
 from campaign.domain.state import State
 
+T = TypeVar("T", Entry, Sending)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class Begun(Generic[T]):
     """What `Ledger.begin_sends` and `Ledger.suspect` did; entries as they are now."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[T, ...] = ()
     #: Entries that a cap holds back, as they were.
     held: tuple[tuple[Entry | Claim, Cap], ...] = ()
     #: Entries that were not, or no longer, in the state for it; somebody else may have taken them.
@@ -29,8 +32,8 @@ class Begun:
 class SendResult:
     """What one attempt brought."""
 
-    #: As `begin_sends` returned it.
-    entry: Entry
+    #: As `begin_sends` returned it, or read since.
+    entry: Entry | Sending
     answer: SendAnswer
     step: Step
 

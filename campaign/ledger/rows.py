@@ -14,7 +14,7 @@ from campaign.domain.answer import Outcome, Reach
 from campaign.domain.campaign import Campaign, Halt, HaltReason
 from campaign.domain.canonical import canonical_json
 from campaign.domain.decision import REPEAT_GAP_S
-from campaign.domain.entry import Entry, Flag, NewEntry, Tally, Todo
+from campaign.domain.entry import Entry, Flag, NewEntry, Sending, Tally, Todo
 from campaign.domain.packet import own_parameters
 from campaign.domain.plan import Known
 from campaign.domain.state import Evidence, State
@@ -29,6 +29,11 @@ ENTRY_COLUMNS: Final = (
     " todo, due_at_s, not_before_s, first_sent_at_s, last_sent_at_s, not_found_at_s, sending_since_s,"
     " accepted_at_s, settled_at_s, asked_at_s, status, send_listid, detail_id, rcv_time, refund_time,"
     " refund_amount"
+)
+#: Returns an `entry` for `sending_of`.
+SENDING_COLUMNS: Final = (
+    "mch_billno, re_openid, total_amount, (SELECT parameters FROM wording WHERE id = entry.wording),"
+    " nonce_str, attempts, refused, not_sent, held, first_sent_at_s"
 )
 KNOWN_COLUMNS: Final = (
     "mch_billno, row_key, issue, re_openid, total_amount, state, evidence, last_reach, attempts > not_sent,"
@@ -141,6 +146,22 @@ def entry_of(row: Row) -> Entry:
         rcv_time=row[35],
         refund_time=row[36],
         refund_amount=row[37],
+    )
+
+
+def sending_of(campaign: str, row: Row) -> Sending:
+    """A `Sending` from `SENDING_COLUMNS`: a fifth of the time of an `Entry`."""
+    mch_billno, re_openid, total_amount, stored, nonce, attempts, refused, not_sent, held, first_sent_at_s = (
+        row
+    )
+    return Sending(
+        mch_billno,
+        campaign,
+        re_openid,
+        total_amount,
+        _wording(stored).mapping(mch_billno, nonce, re_openid, total_amount),
+        Tally(attempts=attempts, refused=refused, not_sent=not_sent, held=held),
+        first_sent_at_s,
     )
 
 
@@ -261,7 +282,7 @@ _TYPICAL: Final = (
 ).encode()
 
 #: Has read the dictionary, a sixth of the work; copied for each answer.
-_DEFLATE: Final = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, 5, zlib.Z_DEFAULT_STRATEGY, _TYPICAL)
+_DEFLATE: Final = zlib.compressobj(2, zlib.DEFLATED, _WINDOW_BITS, 3, zlib.Z_DEFAULT_STRATEGY, _TYPICAL)
 
 
 def packed(raw: bytes) -> bytes:

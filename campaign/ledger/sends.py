@@ -12,13 +12,13 @@ from typing import Final, TypeAlias
 
 from campaign.domain.days import beijing_days, next_day_start_s
 from campaign.domain.decision import REPEAT_GAP_S, REPEAT_WINDOW_S
-from campaign.domain.entry import Claim, Entry
+from campaign.domain.entry import Claim, Entry, Sending
 from campaign.domain.limits import Allowance, Cap, Limits, Used
 from campaign.domain.state import State
 from campaign.ledger.database import StaleEntry
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import Begun, EventKind
-from campaign.ledger.rows import FLAG_KEPT, begun_json, detail_json
+from campaign.ledger.rows import FLAG_KEPT, SENDING_COLUMNS, begun_json, detail_json, sending_of
 
 # One statement for a whole batch: what SQLite does for each statement that fires triggers costs more than
 # a row of it. The plus in front of the state keeps SQLite from looking for a partial index that serves the
@@ -38,7 +38,7 @@ _BEGIN: Final = f"""
         AND (first_sent_at_s IS NULL OR :now_s - first_sent_at_s < {REPEAT_WINDOW_S})
         AND (last_sent_at_s IS NULL OR last_sent_at_s + {REPEAT_GAP_S} <= :now_s)
         AND EXISTS (SELECT 1 FROM campaign WHERE id = entry.campaign AND cancelled_at_s IS NULL)
-    RETURNING mch_billno, seq
+    RETURNING {SENDING_COLUMNS}, seq
 """
 
 _COUNT_DAYS: Final = """
@@ -91,7 +91,7 @@ class Sends(Reading):
         owner: str,
         lease_s: float,
         others: Sequence[Sends] = (),
-    ) -> Begun:
+    ) -> Begun[Sending]:
         """Record, durably, that requests for these entries are about to leave.
 
         Only what is returned as begun may be sent, with the parameters it is returned with. A begun
@@ -108,7 +108,7 @@ class Sends(Reading):
             lease_s: how long nobody else repeats them.
             others: the merchant's other ledgers; the merchant's and the people's days are counted in all.
         """
-        begun: list[int] = []
+        begun: list[Sending] = []
         held: list[tuple[Entry | Claim, Cap]] = []
         stale: list[Entry | Claim] = []
         days = beijing_days(now_s)
@@ -127,7 +127,7 @@ class Sends(Reading):
                     batch = [entry for entry, _ in held_back] if gone else []
                 self._put_off([entry for entry, cap in held_back if cap is Cap.PERSON_DAY], now_s)
                 held += held_back
-            return Begun(entries=self._entries(begun), held=tuple(held), stale=tuple(stale))
+            return Begun(entries=tuple(begun), held=tuple(held), stale=tuple(stale))
 
     def _allowance(
         self,
@@ -173,13 +173,14 @@ class Sends(Reading):
         now_s: float,
         until_s: float,
         owner: str,
-    ) -> dict[_Wanted, int]:
-        """What is ours to send now, with its place: still as it was read, and at rest."""
+    ) -> dict[_Wanted, Sending]:
+        """What is ours to send now: still as it was read, and at rest."""
         alike: dict[tuple[State, int], dict[str, str]] = defaultdict(dict)
         for entry in batch:
             facts = f"{entry.re_openid} {entry.total_amount}"
             alike[entry.state, entry.attempt].setdefault(entry.mch_billno, facts)
-        begun: dict[_Wanted, int] = {}
+        begun: dict[_Wanted, Sending] = {}
+        attempts: list[tuple[int, int, float]] = []
         for (state, attempt), claims in alike.items():
             values = {
                 "claims": json.dumps(claims),
@@ -190,19 +191,18 @@ class Sends(Reading):
                 "owner": owner,
                 "flag": None,
             }
-            seqs = {row[0]: row[1] for row in self._all(_BEGIN, values)}
+            rows = {row[0]: row for row in self._all(_BEGIN, values)}
             facts = begun_json(attempt + 1)
-            for number in filter(seqs.__contains__, claims):
-                seq = begun[number, state, attempt] = seqs[number]
+            for number in filter(rows.__contains__, claims):
+                *row, seq = rows[number]
+                begun[number, state, attempt] = sending_of(campaign, row)
+                attempts.append((seq, attempt + 1, now_s))
                 self._append(campaign, seq, number, now_s, EventKind.BEGUN, state, State.IN_DOUBT, facts)
-        self._db.executemany(
-            "INSERT INTO attempt (entry, n, begun_at_s) VALUES (?, ?, ?)",
-            [(seq, attempt + 1, now_s) for (_, _, attempt), seq in begun.items()],
-        )
+        self._db.executemany("INSERT INTO attempt (entry, n, begun_at_s) VALUES (?, ?, ?)", attempts)
         self._db.execute(
             _COUNT_DAYS,
             {
-                "begun": json.dumps(list(begun.values())),
+                "begun": json.dumps([seq for seq, _, _ in attempts]),
                 "days": json.dumps([day.isoformat() for day in days]),
             },
         )
@@ -215,7 +215,7 @@ class Sends(Reading):
         limits: Limits,
         now_s: float,
         others: Sequence[Sends] = (),
-    ) -> Begun:
+    ) -> Begun[Entry]:
         """Planned entries that an unknown ledger may have sent already: in doubt, to be asked about now.
 
         They count as money in doubt and against the campaign's budget from here on, so both caps hold

@@ -24,7 +24,7 @@ from campaign.domain.decision import (
     after_send,
     backoff_s,
 )
-from campaign.domain.entry import Claim, Entry, Flag, Todo
+from campaign.domain.entry import Claim, Entry, Flag, Sending, Todo
 from campaign.domain.limits import Cap, Limits
 from campaign.domain.state import SETTLED, State
 from campaign.errors import GatewayError, NotSent, SetupError
@@ -51,7 +51,7 @@ _NO_QUESTIONS: Final = frozenset({HaltReason.SETTINGS, HaltReason.UNREACHABLE})
 class Sent:
     """A send request has been carried out."""
 
-    entry: Entry
+    entry: Sending
     answer: SendAnswer
 
 
@@ -143,8 +143,8 @@ class Shift:
                 self._suspect(others)
             if done or begun:
                 desk.progress()
-            for entry in begun:
-                desk.crew.start(self._send(entry))
+            for sending in begun:
+                desk.crew.start(self._send(sending))
             for entry in self._due_questions():
                 self._asking.add(entry.mch_billno)
                 self.questions += 1
@@ -178,12 +178,7 @@ class Shift:
     def _judged_send(self, result: Sent, now_s: float) -> SendResult:
         entry, answer = result.entry, result.answer
         if answer.outcome is not Outcome.ACCEPTED:  # then the past decides, too
-            entry = replace(
-                entry,
-                tally=entry.tally.with_answer(answer),
-                last_outcome=answer.outcome,
-                last_reach=answer.reach,
-            )
+            entry = entry._replace(tally=entry.tally.with_answer(answer))
         step = after_send(answer.outcome, entry, now_s=now_s, policy=self.desk.policy)
         return SendResult(entry=result.entry, answer=answer, step=step)
 
@@ -257,10 +252,10 @@ class Shift:
         to be booked, as many others."""
         return 2 * max(self.desk.crew.size, COMPANY_MAX)
 
-    def _begin(self, others: Sequence[Ledger]) -> list[Entry]:
+    def _begin(self, others: Sequence[Ledger]) -> list[Sending]:
         """Record the intent to send what may be sent now; the commit is the caller's."""
         desk = self.desk
-        begun: list[Entry] = []
+        begun: list[Sending] = []
         while self._may_send():
             room = min(self._window, self._breaker.headroom_or(self._window)) - desk.crew.running - len(begun)
             if room <= 0:
@@ -351,7 +346,7 @@ class Shift:
             and self._unmoved.get(entry.mch_billno, math.inf) != entry.due_at_s
         ][:room]
 
-    def _send(self, entry: Entry) -> Job[Sent]:
+    def _send(self, entry: Sending) -> Job[Sent]:
         desk = self.desk
         request = desk.gateway.sending(entry.parameters)
         leave = Leave(desk.send_pacer)

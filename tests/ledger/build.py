@@ -11,7 +11,7 @@ from campaign.domain.billno import mch_billno
 from campaign.domain.campaign import Campaign
 from campaign.domain.days import day_start_s
 from campaign.domain.decision import Step
-from campaign.domain.entry import Entry, Todo
+from campaign.domain.entry import Entry, Sending, Todo
 from campaign.domain.limits import Limits
 from campaign.domain.order import PacketOrder, Source
 from campaign.domain.packet import Sender
@@ -97,7 +97,7 @@ def plan(ledger: Ledger, *rows: str, campaign: str = NAME) -> list[Entry]:
     return [now(ledger, e) for e in entries]
 
 
-def now(ledger: Ledger, e: Entry) -> Entry:
+def now(ledger: Ledger, e: Entry | Sending) -> Entry:
     """The entry as the ledger has it at this moment."""
     found = ledger.entry(e.mch_billno)
     assert found is not None
@@ -106,7 +106,7 @@ def now(ledger: Ledger, e: Entry) -> Entry:
 
 def begin(
     ledger: Ledger, *entries: Entry, at_s: float = NOON_S, limits: Limits = WIDE, owner: str = "us"
-) -> Begun:
+) -> Begun[Sending]:
     """Begin with wide limits and a lease of 300 s."""
     return ledger.begin_sends(entries, limits=limits, now_s=at_s, owner=owner, lease_s=300.0)
 
@@ -114,7 +114,7 @@ def begin(
 def begun(ledger: Ledger, e: Entry, *, at_s: float = NOON_S) -> Entry:
     """Begin one entry that must be let through."""
     (one,) = begin(ledger, e, at_s=at_s).entries
-    return one
+    return now(ledger, one)
 
 
 STEPS = {
@@ -127,7 +127,7 @@ DOUBT = Step(state=State.IN_DOUBT, todo=Todo.ASK, due_at_s=NOON_S + 1)
 
 def end(
     ledger: Ledger,
-    e: Entry,
+    e: Entry | Sending,
     outcome: Outcome,
     *,
     at_s: float = NOON_S,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 from hypothesis import settings
@@ -12,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from campaign.domain.answer import Outcome, QueryAnswer, SendAnswer, Status
 from campaign.domain.days import HOUR_S
 from campaign.domain.decision import REPEAT_WINDOW_S, Policy, after_query, after_send
-from campaign.domain.entry import Entry, Todo
+from campaign.domain.entry import Entry, Sending, Todo
 from campaign.domain.limits import Limits
 from campaign.domain.state import COMMITTED, State, may_move
 from campaign.ledger.records import QueryResult, SendResult
@@ -34,7 +33,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.at_s = NOON_S
         self.rows = 1
         self.seen: list[Entry] = []
-        self.in_flight: list[Entry] = []
+        self.in_flight: list[Sending] = []
         self.asked: list[tuple[Entry, float]] = []
         #: mch_billno -> moments at which requests left, with the parameters of each.
         self.sent: dict[str, list[tuple[float, dict[str, str]]]] = {}
@@ -75,11 +74,11 @@ class LedgerMachine(RuleBasedStateMachine):
         for e in result.entries:
             before = self.sent.setdefault(e.mch_billno, [])
             assert e.attempt == len(self.ledger.attempts(e.mch_billno))
-            if e.first_sent_at_s is not None and before:
+            if before:
                 assert self.at_s - e.first_sent_at_s < REPEAT_WINDOW_S
             before.append((self.at_s, dict(e.parameters)))
             self.in_flight.append(e)
-            self.seen.append(e)
+            self.seen.append(now(self.ledger, e))
         assert len(result.entries) + len(result.held) + len(result.stale) == len(batch)
 
     @precondition(lambda self: self.in_flight)
@@ -90,7 +89,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if lost:
             return
         answer = SendAnswer(outcome=outcome, err_code=outcome.value)
-        counted = replace(e, tally=e.tally.with_answer(answer), last_outcome=outcome)
+        counted = e._replace(tally=e.tally.with_answer(answer))
         step = after_send(outcome, counted, now_s=self.at_s, policy=Policy())
         before = now(self.ledger, e)
         self.ledger.end_sends([SendResult(entry=e, answer=answer, step=step)], self.at_s)

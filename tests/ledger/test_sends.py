@@ -10,7 +10,7 @@ import pytest
 from campaign.domain.answer import Outcome, Reach, SendAnswer
 from campaign.domain.days import HOUR_S, day_start_s
 from campaign.domain.decision import Step
-from campaign.domain.entry import Flag, Tally, Todo
+from campaign.domain.entry import Entry, Flag, Sending, Tally, Todo
 from campaign.domain.limits import Cap, Limits
 from campaign.domain.state import State
 from campaign.ledger.records import EventKind, SendResult
@@ -453,12 +453,12 @@ def test_suspicion_keeps_the_budget(ledger: Ledger) -> None:
 def test_a_failed_batch_leaves_nothing_behind(ledger: Ledger) -> None:
     """One impossible result undoes the whole batch, its events included."""
     one, two = begin(ledger, *plan(ledger, "oA 1.88", "oB 1.88")).entries
-    head = ledger.head()
+    before, head = now(ledger, one), ledger.head()
     good = SendResult(entry=one, answer=SendAnswer(outcome=Outcome.UNKNOWN), step=DOUBT)
     bad = SendResult(entry=two, answer=SendAnswer(outcome=Outcome.UNKNOWN), step=Step(state=State.CANCELLED))
     with pytest.raises(AssertionError):
         ledger.end_sends([good, bad], NOON_S + 1)
-    assert now(ledger, one) == one
+    assert now(ledger, one) == before
     assert ledger.head() == head
     assert ledger.attempts(one.mch_billno)[0].outcome is None
 
@@ -501,7 +501,7 @@ def test_room_that_a_stale_entry_does_not_need_is_there_for_the_next(ledger: Led
     one, two, three = plan(ledger, "oA 1.88", "oB 1.88", "oC 1.88")
     budget = replace(WIDE, campaign_fen=188)
     result = begin(ledger, changed(one, total_amount=187), two, three, limits=budget)
-    assert [e.row for e in result.entries] == [two.row]
+    assert [e.mch_billno for e in result.entries] == [two.mch_billno]
     assert (len(result.stale), result.held) == (1, ((three, Cap.CAMPAIGN),))
 
 
@@ -514,7 +514,7 @@ def test_an_entry_that_stands_twice_in_a_batch_is_begun_once(ledger: Ledger) -> 
 
 
 def test_candidates_are_the_sendable_entries(ledger: Ledger) -> None:
-    """As far as claiming needs them; begun by them, an entry is read whole."""
+    """As far as claiming needs them; begun by them, an entry has what sending it needs."""
     plan(ledger, "oA 1.88", "oB 2.88")
     sendable = ledger.sendable("lantern", now_s=NOON_S, limit=9)
     candidates = ledger.candidates("lantern", now_s=NOON_S, limit=9)
@@ -522,7 +522,25 @@ def test_candidates_are_the_sendable_entries(ledger: Ledger) -> None:
         (e.mch_billno, e.campaign, e.re_openid, e.total_amount, e.state, e.attempt) for e in sendable
     ] == candidates
     result = ledger.begin_sends(candidates, limits=WIDE, now_s=NOON_S, owner="us", lease_s=300.0)
-    assert result.entries == tuple(now(ledger, e) for e in sendable)
+    assert result.entries == tuple(sending(now(ledger, e)) for e in sendable)
+
+
+def sending(e: Entry) -> Sending:
+    """What `begin_sends` returns of an entry in doubt."""
+    assert (e.state, e.first_sent_at_s is None) == (State.IN_DOUBT, False)
+    return Sending(
+        e.mch_billno, e.campaign, e.re_openid, e.total_amount, e.parameters, e.tally, e.first_sent_at_s
+    )
+
+
+def test_a_repeat_knows_the_requests_before_it(ledger: Ledger) -> None:
+    """What its answer proves depends on them."""
+    (planned,) = plan(ledger, "oA 1.88")
+    again = Step(state=State.IN_DOUBT, todo=Todo.REPEAT, due_at_s=NOON_S + 1)
+    refused = end(ledger, begun(ledger, planned), Outcome.REFUSED, step=again)
+    (one,) = begin(ledger, refused, at_s=NOON_S + 5).entries
+    assert one == sending(now(ledger, one))
+    assert (one.tally, one.first_sent_at_s) == (Tally(attempts=2, refused=1), NOON_S)
 
 
 def test_a_suspect_counts_the_money_in_doubt_of_every_ledger(ledger: Ledger) -> None:
