@@ -29,9 +29,10 @@ def audit(session: Session) -> int:
         unexplained = list(islice(ledger.unexplained(), _NAMED)) if ledger else []
         altered = list(islice(ledger.altered_entries(), _NAMED)) if ledger else []
         miscounted = list(islice(ledger.miscounted(), _NAMED)) if ledger else []
+        days = list(islice(ledger.miscounted_days(), _NAMED)) if ledger else []
         matches = list(islice(ledger.broken_matches(), _NAMED)) if ledger else []
         events, digest = ledger.head() if ledger else (0, "")
-    good = not (broken or unexplained or altered or miscounted or matches)
+    good = not (broken or unexplained or altered or miscounted or days or matches)
     if session.json:
         session.answer_json(
             {
@@ -42,6 +43,7 @@ def audit(session: Session) -> int:
                 "unexplained": unexplained,
                 "altered_rows": altered,
                 "altered_sums": miscounted,
+                "altered_days": [day.isoformat() for day in days],
                 "altered_matches": matches,
             }
         )
@@ -67,6 +69,15 @@ def audit(session: Session) -> int:
         session.tell(
             text(
                 "The sums of {campaign}, by which budgets are kept, are not those of its rows.", campaign=name
+            ),
+            style="bold red",
+        )
+    for day in days:
+        session.tell(
+            text(
+                "The sums of {date}, by which daily limits are kept, are not those of what was sent on that "
+                "day.",
+                date=day.isoformat(),
             ),
             style="bold red",
         )

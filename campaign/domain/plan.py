@@ -59,6 +59,13 @@ class Known:
     row: int
     #: Planned, but not in the sheet that was run last.
     unlisted: bool = False
+    #: What WeChat Pay said about it does not agree, so nothing of it proves anything; a person has to look.
+    flagged: bool = False
+
+    @property
+    def proof(self) -> Evidence | None:
+        """What `evidence` says of a rejected row, where nothing contradicts it."""
+        return None if self.flagged else self.evidence
 
 
 class Clash(StrEnum):
@@ -339,7 +346,7 @@ def _not_shown(draft: Draft, gone: Sequence[Known], *, partial: bool) -> dict[st
 def _may_be_stored(known: Known) -> bool:
     """Whether an order may exist under this number. If not, its row may still be taken away or corrected."""
     # Refused before an order was stored, or that and corrected since.
-    refused = known.evidence is Evidence.UNSTORED or known.state is State.PLANNED
+    refused = known.proof is Evidence.UNSTORED or known.state is State.PLANNED
     return known.sent and not refused
 
 
@@ -355,7 +362,7 @@ def _compare(draft: Draft, known: Known, order: PacketOrder) -> Fate:
     if known.state in _UNSENT:
         pending = True
         revised = not same or canonical_json(order.own) != known.own or known.row != order.source.row
-    elif known.evidence is Evidence.UNSTORED:
+    elif known.proof is Evidence.UNSTORED:
         # Corrected in the sheet or the settings, or the refusal meant the settings as a whole.
         pending = revised = not same or known.last_reach is Reach.ABORT
     else:
@@ -426,13 +433,14 @@ def _check_people(
 def _check_issues(draft: Draft, issues: Mapping[str, Sequence[Known]]) -> None:
     """A higher issue number needs the proof that every one before it is dead, or came back.
 
-    The proof is the ledger's own record: without the entry of the issue before there is none.
+    The proof is the ledger's own record: without the entry of the issue before there is none, nor where
+    WeChat Pay has contradicted it since the sheet was written.
     """
     for order in draft.new:
         if order.tie is None or order.tie.issue == 1:
             continue
         before = [k for k in issues.get(order.tie.row_key, ()) if k.issue < order.tie.issue]
-        alive = [k for k in before if k.evidence is not Evidence.DEAD and k.state is not State.REFUNDED]
+        alive = [k for k in before if not _is_over(k)]
         if alive or order.tie.issue - 1 not in {k.issue for k in before}:
             last = replace(order, tie=replace(order.tie, issue=order.tie.issue - 1))
             draft.conflicts.append(
@@ -444,6 +452,11 @@ def _check_issues(draft: Draft, issues: Mapping[str, Sequence[Known]]) -> None:
                     row=alive[0].row if alive else 0,
                 )
             )
+
+
+def _is_over(known: Known) -> bool:
+    """Whether this packet is dead, or its money came back, and nothing contradicts that."""
+    return known.proof is Evidence.DEAD or (known.state is State.REFUNDED and not known.flagged)
 
 
 def _check_repeats(draft: Draft, people: Mapping[str, list[Known]], orders: Sequence[PacketOrder]) -> None:

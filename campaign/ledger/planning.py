@@ -64,7 +64,7 @@ _REVISE: Final = f"""
         last_reach = 'row', err_code = '', reason = ''
     WHERE seq = :entry AND attempts = :attempts
         AND (state IN ('planned', 'cancelled') AND state = :before
-             OR state = 'rejected' AND evidence = 'unstored' AND :before = 'rejected')
+             OR state = 'rejected' AND evidence = 'unstored' AND flag IS NULL AND :before = 'rejected')
     RETURNING seq
 """
 
@@ -166,7 +166,8 @@ class Planning(Reading):
         A planned one stays planned; one that was refused unstored is planned again (corrected).
 
         Raises:
-            StaleEntry: a request may have left under this number, or its order is dead.
+            StaleEntry: a request may have left under this number, its order is dead, or WeChat Pay has
+                contradicted that nothing is stored.
         """
         with self.atomic():
             seq = self._seq(entry.mch_billno)
@@ -214,7 +215,7 @@ class Planning(Reading):
         return self._each(
             lambda row: (row[0], row[1], row[2]),
             f"SELECT mch_billno, re_openid, total_amount FROM entry WHERE campaign = {CAMPAIGN_ID}"
-            " AND state NOT IN ('rejected', 'cancelled')"
+            " AND (state NOT IN ('rejected', 'cancelled') OR flag IS NOT NULL)"
             " AND (last_sent_at_s IS NULL OR last_sent_at_s >= :since_s)",
             {"campaign": campaign, "since_s": since_s},
         )

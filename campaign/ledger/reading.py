@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date
 from typing import Final
 
 from campaign.domain.answer import Outcome, Status
@@ -56,6 +57,19 @@ _MISCOUNTED: Final = """
         SELECT campaign FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)
         UNION SELECT campaign FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)
     ) ORDER BY id
+"""
+
+#: The Beijing days whose kept sums, of the merchant or of a person, are not those of the requests that left.
+_MISCOUNTED_DAYS: Final = """
+    WITH counted AS MATERIALIZED (
+        SELECT day, re_openid, COUNT(*), SUM(total_amount) FROM sent_day GROUP BY day, re_openid
+        UNION ALL SELECT day, '', COUNT(*), SUM(total_amount) FROM sent_day GROUP BY day
+    ), kept AS (
+        SELECT day, re_openid, packets, fen FROM person_day WHERE packets <> 0 OR fen <> 0
+        UNION ALL SELECT day, '', packets, fen FROM merchant_day WHERE packets <> 0 OR fen <> 0
+    )
+    SELECT day FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)
+    UNION SELECT day FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) ORDER BY day
 """
 
 
@@ -192,6 +206,11 @@ class Reading(Chain):
         """
         for row in self._rows(_MISCOUNTED):
             yield row[0]
+
+    def miscounted_days(self) -> Iterator[date]:
+        """The Beijing days whose sums, which daily limits go by, are not those of the requests that left."""
+        for row in self._rows(_MISCOUNTED_DAYS):
+            yield date.fromisoformat(row[0])
 
     def aged(self, campaign: str, window: Window, after_s: float, until_s: float) -> Aged:
         """Rows, fen and the oldest moment of the entries in a window that began in (after, until]."""

@@ -37,7 +37,8 @@ SENDING_COLUMNS: Final = (
 )
 KNOWN_COLUMNS: Final = (
     "mch_billno, row_key, issue, re_openid, total_amount, state, evidence, last_reach, attempts > not_sent,"
-    " (SELECT parameters FROM wording WHERE id = entry.wording), nonce_str, own, sheet, row, unlisted"
+    " (SELECT parameters FROM wording WHERE id = entry.wording), nonce_str, own, sheet, row, unlisted,"
+    " flag IS NOT NULL"
 )
 CAMPAIGN_COLUMNS: Final = (
     "name, title, key_column, created_at_s, cancelled_at_s, ask_first, sheet_file, sheet_digest,"
@@ -184,6 +185,7 @@ def known_of(row: Row) -> Known:
         sheet=row[12],
         row=row[13],
         unlisted=bool(row[14]),
+        flagged=bool(row[15]),
     )
 
 

@@ -108,3 +108,25 @@ def test_sums_that_are_not_those_of_the_rows_are_named(ledger_path, capsys, stat
     assert main(["audit", "--json"]) == 6
     answer = json.loads(capsys.readouterr().out)
     assert (answer["good"], answer["altered_sums"], answer["altered_rows"]) == (False, ["lantern"], [])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE merchant_day SET fen = fen - 1",
+        "UPDATE person_day SET packets = 0, fen = 0 WHERE re_openid = 'oA'",
+        "DELETE FROM merchant_day",
+        "INSERT INTO person_day SELECT day, 'oB', 1, 1 FROM merchant_day",
+    ],
+    ids=["less spent", "a person forgotten", "a day forgotten", "a person made up"],
+)
+def test_a_days_sums_that_are_not_those_of_its_requests_are_named(ledger_path, capsys, statement):
+    """Daily limits go by them, the merchant's and each person's."""
+    edited(ledger_path, statement)
+    assert main(["audit"]) == 6
+    told = " ".join(capsys.readouterr().out.split())
+    assert main(["audit", "--json"]) == 6
+    answer = json.loads(capsys.readouterr().out)
+    [day] = answer["altered_days"]
+    assert f"The sums of {day}, by which daily limits are kept" in told
+    assert (answer["good"], answer["altered_sums"]) == (False, [])

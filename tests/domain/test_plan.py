@@ -246,6 +246,13 @@ class TestRefusedRows:
         )
         assert revised(drafted) == ["oA"]
 
+    @pytest.mark.parametrize("line", ["oA 1.99", "oB 1.88"])
+    def test_a_refused_row_that_was_stored_after_all_takes_no_correction(self, line):
+        """WeChat Pay holds an order with the first facts, whatever it had answered."""
+        stored = known("7: oA 1.88", **UNSTORED, flagged=True)
+        drafted = draft(orders(f"7: {line}"), [stored], key_column=ID)
+        assert (clashes(drafted), drafted.revised) == ([Clash.EDITED], [])
+
     @pytest.mark.parametrize("last_reach", Reach)
     def test_a_dead_row_is_never_sent_again_under_its_number(self, last_reach):
         drafted = draft([self.ROW], [known(self.ROW, **DEAD, last_reach=last_reach)])
@@ -477,6 +484,11 @@ class TestReissues:
         assert Clash.NOT_DEAD in clashes(drafted)
         (conflict,) = [c for c in drafted.conflicts if c.clash is Clash.NOT_DEAD]
         assert (conflict.was, conflict.now) == (billno(order("oA 1.88")), alive["state"])
+
+    @pytest.mark.parametrize("proof", [DEAD, {"state": State.REFUNDED}])
+    def test_what_was_contradicted_since_is_no_proof(self, proof):
+        drafted = draft([self.SECOND], [known("oA 1.88", **proof, flagged=True)], partial=True)
+        assert clashes(drafted) == [Clash.NOT_DEAD]
 
     def test_without_the_first_entry_there_is_no_proof(self):
         """The ledger was lost: the original sheet brings the entries back, then `reissue` asks again."""

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from campaign.domain.answer import Outcome, Reach, Status
+from campaign.domain.answer import Outcome, QueryAnswer, Reach, Status
 from campaign.domain.campaign import Campaign, Halt, HaltReason
 from campaign.domain.canonical import canonical_json
 from campaign.domain.decision import Step
+from campaign.domain.entry import Flag
 from campaign.domain.state import Evidence, State
 from campaign.ledger.records import EventKind
 from campaign.ledger.store import Ledger, StaleEntry
@@ -150,6 +151,20 @@ def test_what_was_sent_is_frozen(ledger: Ledger, make) -> None:
     with pytest.raises(StaleEntry):
         ledger.revise(changed(planned, total_amount=999), NOON_S + 50, "never")
     assert now(ledger, planned) == before
+
+
+def test_a_refusal_that_was_contradicted_is_frozen_and_counts_as_paid(ledger: Ledger) -> None:
+    """WeChat Pay said that nothing is stored, and then that there is an order."""
+    (planned,) = plan(ledger, "oA 1.88")
+    unstored = Step(state=State.REJECTED, evidence=Evidence.UNSTORED)
+    refused = end(ledger, begun(ledger, planned), Outcome.REFUSED, step=unstored)
+    assert list(ledger.paid_pairs("lantern", since_s=NOON_S)) == []
+    ledger.flag_settled(
+        refused, Flag.CONTRADICTION, QueryAnswer(status=Status.SENT), asked_at_s=NOON_S + 5, now_s=NOON_S + 5
+    )
+    with pytest.raises(StaleEntry):
+        ledger.revise(changed(refused, re_openid="oRight"), NOON_S + 50, "never")
+    assert list(ledger.paid_pairs("lantern", since_s=NOON_S)) == [(planned.mch_billno, "oA", 188)]
 
 
 def test_a_number_that_was_never_planned_is_not_revised(ledger: Ledger) -> None:

@@ -173,6 +173,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 recount[e.state] = (rows + 1, fen + e.total_amount)
             assert self.ledger.totals(name) == recount
         assert list(self.ledger.miscounted()) == []
+        assert list(self.ledger.miscounted_days()) == []
 
     @invariant()
     def budgets_are_kept(self) -> None:

@@ -541,6 +541,20 @@ MUTANTS = (
         "the other ledgers' packets do not count against the day",
         LEDGERS,
     ),
+    Mutant(
+        DRAFT,
+        "        return None if self.flagged else self.evidence",
+        "        return self.evidence",
+        "a death that WeChat Pay has contradicted still lets the row have a second number",
+        ("tests/domain/test_plan.py", "tests/stages/test_reissue.py"),
+    ),
+    Mutant(
+        PLANNING,
+        "evidence = 'unstored' AND flag IS NULL AND :before",
+        "evidence = 'unstored' AND :before",
+        "a row that was stored after all takes a correction",
+        LEDGER,
+    ),
     # WeChat Pay's words
     Mutant(
         ENVELOPE,

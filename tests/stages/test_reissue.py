@@ -237,6 +237,23 @@ def test_what_is_paid_now_is_never_paid_again(machine: Machine, ask: Ask) -> Non
         assert list(ledger.broken_events()) == list(ledger.unexplained()) == []
 
 
+def test_a_sheet_that_was_written_before_the_contradiction_is_refused(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    """It waited in a mailbox; meanwhile WeChat Pay says that the first number was paid after all."""
+    die(machine, "oB")
+    waiting = sheet_of(ask())
+    [number] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
+    order = machine.books.order(number)
+    assert order is not None
+    now_s = machine.clock.true_s()
+    machine.books.pay(order._replace(failed_s=None, paid_s=now_s, sent_s=now_s))
+    assert ask().rows == []
+    with pytest.raises(PlanConflict, match="not proven dead"):
+        run_tied(machine, waiting)
+    assert times_paid(machine)["oB"] == 1
+
+
 def test_a_contradiction_is_told_once_and_stays(machine: Machine, ask: Ask) -> None:
     """Asked again and again, it is one event; and what WeChat Pay takes back stays a person's matter."""
     test_what_is_paid_now_is_never_paid_again(machine, ask)
