@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -147,11 +147,14 @@ class Pacer(Protocol):
         Waits for leave anew where the permit is too old by now.
         """
 
-    def take(self, arrived_s: float) -> Permit | float:
-        """Take leave for one request now, or say how many seconds to wait before trying again.
+    def take(self, arrived_s: Sequence[float]) -> list[Permit] | float:
+        """Take leave for the first of these requests, as many as may leave now.
 
         Args:
-            arrived_s: since when the request has been ready, in the clock's monotonic seconds.
+            arrived_s: since when each has been ready, in the clock's monotonic seconds.
+
+        Returns:
+            a permit for each that may leave; where none may, how many seconds to wait before trying again.
         """
 
     def slow_down(self) -> None:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from campaign.errors import GatewayError
@@ -33,6 +34,8 @@ HANDS_AT_FIRST: Final = 64
 #: How often the number of threads is thought over, in seconds, and after how many requests at least.
 _LOOK_EVERY_S: Final = 0.25
 _LOOK_AT_LEAST_AT: Final = 4
+#: So many requests of one line leave together, in about a millisecond.
+_LEAVE_TOGETHER: Final = 16
 #: More than the mean are under way at times; and beside them some wait for the pace.
 _MARGIN: Final = 1.25
 _WAITING_HANDS: Final = 2
@@ -317,16 +320,20 @@ class LineCrew(Generic[T]):
         while self._ready and self._line.room:
             self._begin(self._ready.popleft())
         for pacer, jobs in self._leaving.items():
-            # Leave is taken only for what can be written at this moment.
-            while jobs and self._line.room:
-                since_s, job, leave = jobs[0]
-                taken = pacer.take(since_s)
-                if not isinstance(taken, Permit):
-                    next_s = min(next_s, self._clock.monotonic_s() + taken)
-                    break
-                leave.permit = taken
-                jobs.popleft()
+            # Leave is taken only for what can be written at this moment: more would be late.
+            block = min(len(jobs), self._line.room, _LEAVE_TOGETHER)
+            if block <= 0:
+                continue
+            taken = pacer.take([since_s for since_s, _, _ in islice(jobs, block)])
+            if isinstance(taken, float):
+                next_s = min(next_s, self._clock.monotonic_s() + taken)
+                continue
+            for permit in taken:
+                _, job, leave = jobs.popleft()
+                leave.permit = permit
                 self._go_on(job)
+            if jobs and self._line.room:
+                next_s = self._clock.monotonic_s()
         return next_s
 
     def _go_on(self, job: Job[T], outcome: object = None, error: GatewayError | None = None) -> None:

@@ -17,7 +17,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -115,9 +115,9 @@ class SharedPacer:
         """Return when one more request may leave at this moment."""
         arrived_s = self._clock.monotonic_s()
         with self._turn:
-            while not isinstance(taken := self.take(arrived_s), Permit):
+            while isinstance(taken := self.take((arrived_s,)), float):
                 self._clock.sleep(taken)
-        return taken
+        return taken[0]
 
     def use(self, permit: Permit) -> None:
         """The request is about to be written: a connection had to be opened, or a thread overslept.
@@ -136,26 +136,28 @@ class SharedPacer:
                     return
             permit = self.acquire()
 
-    def take(self, arrived_s: float) -> Permit | float:
-        """Take leave for one request now, or say how many seconds to wait before trying again.
-
-        Args:
-            arrived_s: since when the request has been ready, in the clock's monotonic seconds.
-        """
+    def take(self, arrived_s: Sequence[float]) -> list[Permit] | float:
+        """See `campaign.ports.Pacer`."""
+        permits: list[Permit] = []
+        earliest_s = -math.inf
         with self._alone():
             now_s = self._clock.monotonic_s()
             header = self._read(now_s)
-            earliest_s = max(header.next_at_s, self._logged(header) + self._log_window_s)
-            if now_s < earliest_s:
-                return earliest_s - now_s
-            permit = Permit(header.requests + 1, now_s)
-            self._log(*permit)
             step_s = self._step_s(self._factor(header, now_s))
-            # The grid goes on from where it was if we were here in time, or nearly; else it begins anew.
-            in_time = arrived_s <= header.next_at_s + _NEARLY_S
-            grid_s = max(header.next_at_s if in_time else arrived_s, now_s - _CATCH_UP_S)
-            self._write(header._replace(requests=permit.number, next_at_s=grid_s + step_s, last_at_s=now_s))
-            return permit
+            for since_s in arrived_s:
+                earliest_s = max(header.next_at_s, self._logged(header) + self._log_window_s)
+                if now_s < earliest_s:
+                    break
+                permit = Permit(header.requests + 1, now_s)
+                self._log(*permit)
+                # The grid goes on from where it was if we were here in time, or nearly; else it begins anew.
+                in_time = since_s <= header.next_at_s + _NEARLY_S
+                grid_s = max(header.next_at_s if in_time else since_s, now_s - _CATCH_UP_S)
+                header = header._replace(requests=permit.number, next_at_s=grid_s + step_s, last_at_s=now_s)
+                permits.append(permit)
+            if permits:
+                self._write(header)
+        return permits or earliest_s - now_s
 
     def slow_down(self) -> None:
         """WeChat Pay said FREQ_LIMIT: half the rate for everybody, and back to the limit by and by."""

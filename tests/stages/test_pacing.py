@@ -118,15 +118,16 @@ def test_what_counts_is_when_a_request_is_written(limit: int, lateness: list[flo
         moments.append(clock.at_s)
 
     for n in range(4 * limit + 40):
-        while not isinstance(permit := pacer.take(clock.at_s), Permit):
+        while isinstance(taken := pacer.take([clock.at_s]), float):
             # Who opens a connection meanwhile writes in between.
-            until_s = clock.at_s + permit
+            until_s = clock.at_s + taken
             for ready in sorted(late):
                 if ready[0] <= until_s:
                     late.remove(ready)
                     clock.at_s = max(clock.at_s, ready[0])
                     write(ready[1])
             clock.at_s = max(clock.at_s, until_s)
+        [permit] = taken
         if wait_s := lateness[n % len(lateness)]:
             late.append((clock.at_s + wait_s, permit))
         else:
@@ -173,6 +174,34 @@ def test_requests_are_spread_evenly() -> None:
     assert min(gaps) == pytest.approx((1 + GUARD_S) / 30)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    limit=st.sampled_from([1, 5, 30, 200, 10_000]),
+    pauses=st.lists(st.sampled_from([0.0, 0.0004, 0.002, 0.05, 0.3, 1.5]), min_size=3, max_size=30),
+    together=st.integers(1, 20),
+)
+def test_leave_for_many_at_once_is_what_one_after_the_other_would_get(
+    limit: int, pauses: list[float], together: int
+) -> None:
+    clock = LateClock()
+    many, single = SharedPacer(None, limit, clock), SharedPacer(None, limit, clock)
+    waiting: list[float] = []
+    for pause_s in pauses:
+        waiting += [clock.at_s] * together
+        clock.at_s += pause_s
+        taken = many.take(waiting)
+        one_by_one: list[Permit] = []
+        while len(one_by_one) < len(waiting):
+            one = single.take([waiting[len(one_by_one)]])
+            if isinstance(one, float):
+                break
+            one_by_one += one
+        assert (taken if isinstance(taken, list) else []) == one_by_one
+        if isinstance(taken, float):
+            assert taken == one
+        del waiting[: len(one_by_one)]
+
+
 def test_those_who_wait_catch_up_after_a_stall() -> None:
     """Everything stood still for 80 ms in the middle of the work: no capacity is lost, nor after a long one
     more than that is made up for."""
@@ -184,7 +213,7 @@ def test_those_who_wait_catch_up_after_a_stall() -> None:
         arrived_s = clock.at_s
         clock.at_s += stall_s
         at_once = 0
-        while isinstance(pacer.take(arrived_s), Permit):
+        while isinstance(pacer.take([arrived_s]), list):
             at_once += 1
         assert at_once == pytest.approx(caught_up, abs=1)
 
