@@ -33,8 +33,9 @@ LIMIT_MAX: Final = 32_768
 GUARD_S: Final = 0.0045
 #: The log's part of it. The rest lets a late thread catch up with the grid without waiting for the log.
 _LOG_GUARD_S: Final = 0.004
-#: So much later than its leave a request may be written without anybody being told.
-_ON_TIME_S: Final = 0.001
+#: So much later than its leave a request may be written without anybody being told; it may arrive later by as
+#: much again, which the log's part of the guard covers.
+_ON_TIME_S: Final = 0.002
 #: A request that left late arrives still later, by as much again and at most by this.
 _LATE_THERE_S_MAX: Final = 0.003
 #: The share of a window after which a leave that was not used is worth nothing: soon somebody will follow it.
