@@ -105,8 +105,8 @@ class Fate(IntEnum):
     PENDING = 1
     #: Its entry stands as it is.
     STANDS = 2
-    #: Its entry is to be sent anew: it was withdrawn or refused, or had another openid or amount. What other
-    #: campaigns have paid meanwhile was compared without it.
+    #: Its entry is to be sent anew: it was withdrawn, refused or not listed, or had another openid or amount.
+    #: What other campaigns have paid meanwhile was compared without it, or may have been.
     RENEWED = 3
 
 
@@ -376,8 +376,10 @@ def _compare(draft: Draft, known: Known, order: PacketOrder) -> Fate:
         draft.unchanged += 1
     if not pending:
         return Fate.STANDS
+    # What was off the list may have been withdrawn meanwhile, when others were compared with it.
     compared = (known.re_openid, known.total_amount) == (order.re_openid, order.total_amount)
-    return Fate.PENDING if known.state is State.PLANNED and compared else Fate.RENEWED
+    listed = known.state is State.PLANNED and not known.unlisted
+    return Fate.PENDING if listed and compared else Fate.RENEWED
 
 
 def _fits(known: Known, order: PacketOrder, sender: Sender) -> bool:
@@ -434,9 +436,9 @@ def _check_issues(draft: Draft, issues: Mapping[str, Sequence[Known]]) -> None:
     """A higher issue number needs the proof that every one before it is dead, or came back.
 
     The proof is the ledger's own record: without the entry of the issue before there is none, nor where
-    WeChat Pay has contradicted it since the sheet was written.
+    WeChat Pay has contradicted it since the sheet was written, or since the row was planned.
     """
-    for order in draft.new:
+    for order in draft.pending:
         if order.tie is None or order.tie.issue == 1:
             continue
         before = [k for k in issues.get(order.tie.row_key, ()) if k.issue < order.tie.issue]
@@ -448,10 +450,14 @@ def _check_issues(draft: Draft, issues: Mapping[str, Sequence[Known]]) -> None:
                     clash=Clash.NOT_DEAD,
                     order=order,
                     was=alive[0].mch_billno if alive else draft.number(last),
-                    now=alive[0].state if alive else "unknown",
+                    now=_standing_of(alive[0]) if alive else "unknown",
                     row=alive[0].row if alive else 0,
                 )
             )
+
+
+def _standing_of(known: Known) -> str:
+    return "contradicted" if known.flagged else known.state
 
 
 def _is_over(known: Known) -> bool:

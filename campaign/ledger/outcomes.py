@@ -16,7 +16,7 @@ from campaign.domain.entry import Entry, Flag, Tally, Todo
 from campaign.domain.state import SETTLED, State, may_move
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind, QueryResult, SendResult
-from campaign.ledger.rows import FLAG_KEPT, answered_json, detail_json, packed
+from campaign.ledger.rows import CAMPAIGN_ID, FLAG_KEPT, answered_json, detail_json, packed
 
 _ACCEPTED_AT_S: Final = (
     "CASE :state WHEN 'accepted' THEN COALESCE(accepted_at_s, :now_s) ELSE accepted_at_s END"
@@ -78,6 +78,13 @@ _FLAG_SETTLED: Final = f"""
     UPDATE entry SET status = :status, asked_at_s = :asked_at_s, {FLAG_KEPT}
     WHERE mch_billno = :mch_billno AND state = :state AND attempts = :attempts AND flag IS NOT :flag
     RETURNING seq
+"""
+
+_HOLD_LATER: Final = f"""
+    UPDATE entry SET unlisted = 1
+    WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0
+        AND row_key = :row_key AND issue > :issue
+    RETURNING seq, mch_billno
 """
 
 
@@ -226,7 +233,11 @@ class Outcomes(Reading):
     def flag_settled(
         self, entry: Entry, flag: Flag, answer: QueryAnswer, *, asked_at_s: float, now_s: float
     ) -> None:
-        """An answer contradicts what was settled: the state stays, and a person has to look."""
+        """An answer contradicts what was settled: the state stays, and a person has to look.
+
+        A later number of the row that is planned already rests on what was settled, so it is not sent; the
+        next run has to plan, and says why.
+        """
         values = {
             "mch_billno": entry.mch_billno,
             "state": entry.state,
@@ -249,6 +260,17 @@ class Outcomes(Reading):
                     entry.state,
                     facts,
                 )
+                self._hold_later(entry, now_s)
+
+    def _hold_later(self, entry: Entry, now_s: float) -> None:
+        """Take the later numbers of this row off the list, and have the next run read its sheet."""
+        which = {"campaign": entry.campaign, "row_key": entry.row_key, "issue": entry.issue}
+        held = self._all(_HOLD_LATER, which)
+        for seq, mch_billno in held:
+            kind, planned = EventKind.UNLISTED, State.PLANNED
+            self._append(entry.campaign, seq, mch_billno, now_s, kind, planned, planned)
+        if held:
+            self._db.execute("UPDATE campaign SET plan_digest = '' WHERE name = ?", (entry.campaign,))
 
     def _allowed(self, campaign: str, step: Step, now_s: float) -> Step:
         """A cancelled campaign is only asked about: instead of a repeat, one more question a day later."""

@@ -367,5 +367,8 @@ _ADVICE = {
         "Put that person's rows back as they were, the refused ones included, with new ones below them: "
         "a row that is taken away moves those after it. A refused row can be corrected where it stands."
     ),
-    Clash.NOT_DEAD: text("Run `campaign reissue` again; it asks WeChat Pay about every number first."),
+    Clash.NOT_DEAD: text(
+        "Take these rows out of the sheet, or run `campaign reissue` for a new one: it asks WeChat Pay about "
+        "every number first."
+    ),
 }

@@ -137,6 +137,9 @@ def _judged(candidate: Candidate, answers: Mapping[str, Asked], *, refunded: boo
         asked = answers.get(entry.mch_billno)
         if asked is None or asked.answer.status is None:
             return _unanswered(candidate.last, entry)
+        if entry.flag is not None:  # whatever it says today: planning would refuse the whole sheet
+            reason = text("WeChat Pay has said different things about {number}", number=entry.mch_billno)
+            return LeftOut(entry=candidate.last, reason=reason, advice=_LOOK, again=False)
         if objection := _objection(entry, asked.answer, refunded=refunded):
             reason, advice = objection
             return LeftOut(entry=candidate.last, reason=reason, advice=advice, again=False)

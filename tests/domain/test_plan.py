@@ -490,6 +490,14 @@ class TestReissues:
         drafted = draft([self.SECOND], [known("oA 1.88", **proof, flagged=True)], partial=True)
         assert clashes(drafted) == [Clash.NOT_DEAD]
 
+    @pytest.mark.parametrize("entry", [{"state": State.PLANNED}, {"state": State.CANCELLED}, UNSTORED])
+    def test_nor_where_the_second_number_is_planned_already(self, entry):
+        again = replace(known(self.SECOND, **entry), last_reach=Reach.ABORT)
+        drafted = draft([self.SECOND], [known("oA 1.88", **DEAD), again], partial=True)
+        assert (keys(drafted.pending), drafted.conflicts) == (["oA"], [])
+        drafted = draft([self.SECOND], [known("oA 1.88", **DEAD, flagged=True), again], partial=True)
+        assert [(c.clash, c.now) for c in drafted.conflicts] == [(Clash.NOT_DEAD, "contradicted")]
+
     def test_without_the_first_entry_there_is_no_proof(self):
         """The ledger was lost: the original sheet brings the entries back, then `reissue` asks again."""
         (conflict,) = draft([self.SECOND]).conflicts

@@ -50,6 +50,7 @@ SHIFT = "campaign/stages/shift.py"
 SEND = "campaign/stages/send.py"
 RECONCILE = "campaign/stages/reconcile.py"
 STAGE_PLAN = "campaign/stages/plan.py"
+REISSUE = "campaign/stages/reissue.py"
 ANSWERS = "campaign/wechat/answers.py"
 ENVELOPE = "campaign/wechat/envelope.py"
 TRANSPORT = "campaign/wechat/transport.py"
@@ -195,15 +196,15 @@ MUTANTS = (
     # Numbers and plans
     Mutant(
         BILLNO,
-        'len(data := part.encode()).to_bytes(8, "big") + data',
-        "part.encode()",
+        '    return len(data).to_bytes(8, "big") + data',
+        "    return data",
         "two rows share a number because parts run together",
         ("tests/domain/test_billno.py",),
     ),
     Mutant(
         BILLNO,
-        "state.update(_encoded(row_key, str(issue)))",
-        "state.update(_encoded(row_key))",
+        "state.update(_encoded_one(row_key) + _ISSUES[issue])",
+        "state.update(_encoded_one(row_key))",
         "the second issue has the number of the first",
         ("tests/domain/test_billno.py",),
     ),
@@ -529,9 +530,16 @@ MUTANTS = (
     ),
     Mutant(
         DRAFT,
-        "    return Fate.PENDING if known.state is State.PLANNED and compared else Fate.RENEWED",
-        "    return Fate.PENDING if compared else Fate.RENEWED",
+        "    listed = known.state is State.PLANNED and not known.unlisted\n",
+        "    listed = not known.unlisted\n",
         "a withdrawn row is not compared with other campaigns when it is taken up again",
+        LEDGERS,
+    ),
+    Mutant(
+        DRAFT,
+        "    listed = known.state is State.PLANNED and not known.unlisted\n",
+        "    listed = known.state is State.PLANNED\n",
+        "nor when another sheet had reopened the campaign",
         LEDGERS,
     ),
     Mutant(
@@ -547,6 +555,27 @@ MUTANTS = (
         "        return self.evidence",
         "a death that WeChat Pay has contradicted still lets the row have a second number",
         ("tests/domain/test_plan.py", "tests/stages/test_reissue.py"),
+    ),
+    Mutant(
+        DRAFT,
+        "    for order in draft.pending:\n        if order.tie is None",
+        "    for order in draft.new:\n        if order.tie is None",
+        "a second number that was planned already is not judged again",
+        ("tests/domain/test_plan.py", "tests/stages/test_reissue.py"),
+    ),
+    Mutant(
+        OUTCOMES,
+        "                self._hold_later(entry, now_s)\n",
+        "",
+        "a run at work sends the second number of a packet that was paid after all",
+        ("tests/stages/test_reissue.py",),
+    ),
+    Mutant(
+        REISSUE,
+        "        if entry.flag is not None:",
+        "        if False:",
+        "a sheet of second numbers holds one that makes the whole sheet be refused",
+        ("tests/stages/test_reissue.py",),
     ),
     Mutant(
         PLANNING,

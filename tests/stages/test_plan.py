@@ -208,6 +208,20 @@ def test_a_withdrawn_list_that_a_copy_has_paid_is_not_paid_when_it_is_reopened(
     assert len(machine.paid()) == 6
 
 
+def test_nor_after_a_sheet_without_those_rows_has_reopened_the_campaign(machine: Machine) -> None:
+    """A pilot, or a reissue: what it lacks is planned again with the rest, and was compared with nobody."""
+    machine.stop_asked = True
+    machine.run(SHEET)
+    machine.cancel()
+    machine.stop_asked = False
+    machine.run(SHEET[1:], name="lantern - 副本")
+    machine.run(SHEET[:1], partial=True, reopen=True)
+    assert len(machine.paid()) == 3
+    with pytest.raises(SameListAgain):
+        machine.run(SHEET)
+    assert len(machine.paid()) == 3
+
+
 @pytest.mark.parametrize("changes", [{"total_amount": 300}, {"re_openid": "oC"}])
 def test_a_row_that_is_corrected_to_what_another_campaign_paid_is_not_paid(
     machine: Machine, changes: dict[str, object]

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from campaign.domain.answer import Status
+from campaign.domain.answer import QueryAnswer, Status
 from campaign.domain.entry import Entry, Flag
 from campaign.domain.order import PacketOrder
 from campaign.domain.state import State
@@ -19,7 +19,9 @@ from campaign.errors import PlanConflict, SetupError
 from campaign.rehearsal.rules import RehearsalMerchant
 from campaign.sheet import Reading, ReadOptions, read_sheet
 from campaign.sheet.write import write_tied_sheet
+from campaign.stages.records import ask_status, find_packet
 from campaign.stages.reissue import Reissue, candidates, reissue, tied_rows
+from campaign.stages.send import send
 from campaign.stages.standing import standing
 from tests.simulation.machine import API_KEY, DAY_S, DEFAULTS, MCH_ID, WXAPPID, Machine, orders
 
@@ -72,6 +74,22 @@ def die(machine: Machine, *openids: str) -> None:
 def run_tied(machine: Machine, reading: Reading, **changes: object) -> None:
     sheet: list[PacketOrder] = [replace(order, **changes) for order in reading.orders]  # type: ignore[arg-type]
     machine.run(sheet, keys=reading.key_column, partial=True)
+
+
+def pay_after_all(machine: Machine) -> str:
+    """WeChat Pay pays the one packet that it had called failed; its number."""
+    [number] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
+    order = machine.books.order(number)
+    assert order is not None
+    now_s = machine.clock.true_s()
+    machine.books.pay(order._replace(failed_s=None, paid_s=now_s, sent_s=now_s))
+    return number
+
+
+def look_up(machine: Machine, number: str) -> None:
+    """``campaign records status``: somebody was told of a packet that the ledger calls failed."""
+    with machine.ledger() as ledger, machine.desk(ledger) as desk:
+        ask_status(desk, find_packet(ledger, number))
 
 
 def times_paid(machine: Machine) -> Counter[str]:
@@ -218,11 +236,7 @@ def test_not_found_proves_nothing(machine: Machine, ask: Ask) -> None:
 def test_what_is_paid_now_is_never_paid_again(machine: Machine, ask: Ask) -> None:
     """The ledger calls the row dead, and WeChat Pay says otherwise: a person has to look."""
     die(machine, "oB")
-    [number] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
-    order = machine.books.order(number)
-    assert order is not None
-    now_s = machine.clock.true_s()
-    machine.books.pay(order._replace(failed_s=None, paid_s=now_s, sent_s=now_s))
+    number = pay_after_all(machine)
     result = ask()
     assert result.rows == []
     [left] = result.left_out
@@ -243,15 +257,62 @@ def test_a_sheet_that_was_written_before_the_contradiction_is_refused(
     """It waited in a mailbox; meanwhile WeChat Pay says that the first number was paid after all."""
     die(machine, "oB")
     waiting = sheet_of(ask())
-    [number] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
-    order = machine.books.order(number)
-    assert order is not None
-    now_s = machine.clock.true_s()
-    machine.books.pay(order._replace(failed_s=None, paid_s=now_s, sent_s=now_s))
+    pay_after_all(machine)
     assert ask().rows == []
     with pytest.raises(PlanConflict, match="not proven dead"):
         run_tied(machine, waiting)
     assert times_paid(machine)["oB"] == 1
+
+
+def test_a_second_number_that_was_planned_before_the_contradiction_is_not_sent(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    """The account was empty, so it waited; meanwhile the recipient shows that the first one came."""
+    die(machine, "oB")
+    waiting = sheet_of(ask())
+    machine.faults(refused=1)
+    run_tied(machine, waiting)
+    machine.faults()
+    look_up(machine, pay_after_all(machine))
+    with pytest.raises(PlanConflict, match="not proven dead"):
+        run_tied(machine, waiting)
+    assert times_paid(machine)["oB"] == 1
+
+
+def test_not_even_by_a_run_that_is_at_work_already(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
+    """Or by one that resumes without planning anew: the ledger no longer lets the request leave."""
+    die(machine, "oB")
+    waiting = sheet_of(ask())
+    machine.faults(refused=1)
+    run_tied(machine, waiting)
+    machine.faults()
+    with machine.look() as ledger:
+        known = ledger.campaign("lantern")
+        assert known is not None
+        ledger.save_campaign(replace(known, plan_digest="as it was planned"), machine.clock.now_s())
+    look_up(machine, pay_after_all(machine))
+    with machine.ledger() as ledger, machine.desk(ledger) as desk:
+        known = ledger.campaign("lantern")
+        assert known is not None
+        assert known.plan_digest == "", "so that the next command plans, and says why"
+        send(desk, "lantern", wait_s=300.0, pause=machine.clock.sleep, say_behind=lambda: None)
+        assert list(ledger.broken_events()) == list(ledger.unexplained()) == []
+    assert times_paid(machine)["oB"] == 1
+
+
+def test_a_row_that_was_contradicted_is_left_out_for_good(machine: Machine, ask: Ask) -> None:
+    """WeChat Pay calls it failed again: two of its words do not agree, and a sheet with it would be refused
+    as a whole."""
+    die(machine, "oA", "oB")
+    number = next(n for n, entry in machine.entries().items() if entry.re_openid == "oB")
+    with machine.look() as ledger:
+        entry = ledger.entry(number)
+        assert entry is not None
+        paid = QueryAnswer(status=Status.RECEIVED)
+        ledger.flag_settled(entry, Flag.CONTRADICTION, paid, asked_at_s=0.0, now_s=machine.clock.now_s())
+    result = ask()
+    assert openids(result) == ["oA"]
+    assert [(left.entry.mch_billno, left.again) for left in result.left_out] == [(number, False)]
 
 
 def test_a_contradiction_is_told_once_and_stays(machine: Machine, ask: Ask) -> None:
