@@ -33,11 +33,11 @@ from campaign.stages.single import (
     draft_packet,
     hold_turn,
     is_open,
-    number_of,
     order_of,
     packet_standing,
     plan_packet,
     send_packet,
+    speaking_for,
 )
 from campaign.stages.standing import Standing
 from campaign.text import text
@@ -192,7 +192,6 @@ def pay(
         PlanConflict: its reference stands for another packet. And whatever `run` raises.
     """
     sender = settings.sender()
-    number = number_of(order, sender)
     with (
         hold_turn(settings.ledger_path(), clock, wait_s=wait_s),
         ledger_to_run(settings, speaker, clock, new_ledger=new_ledger) as ledger,
@@ -204,6 +203,7 @@ def pay(
             if not agree():
                 return None
         halt = None
+        number = speaking_for(ledger, order, sender)
         known = ledger.entry(number)
         if drafted.pending or (known and is_open(known)):
             plan_packet(ledger, drafted, reopen=reopen, now_s=clock.now_s())

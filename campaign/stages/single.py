@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from campaign.domain.billno import mch_billno
+from campaign.domain.billno import ISSUE_MAX, mch_billno
 from campaign.domain.campaign import Halt, HaltReason
 from campaign.domain.checks import FIELD_NAMES, Finding, check_openid
 from campaign.domain.entry import Entry
@@ -147,7 +147,7 @@ def draft_packet(ledger: Ledger, order: PacketOrder, *, sender: Sender) -> Draft
     row = known.row if known else 1 + sum(rows for rows, _ in ledger.totals(CAMPAIGN).values())
     order = replace(order, source=replace(order.source, row=row))
     # Of a packet that was proven unstored nobody could ever be paid: it may be corrected, as in a sheet.
-    if known and known.evidence is not Evidence.UNSTORED:
+    if known and known.proof is not Evidence.UNSTORED:
         for edit in edits(known, order):
             raise PlanConflict(
                 text(
@@ -220,9 +220,27 @@ def send_packet(
     return send(desk, CAMPAIGN, wait_s=wait_s, pause=pause, say_behind=say_behind, enough=decided).halt
 
 
-def number_of(order: PacketOrder, sender: Sender) -> str:
+def number_of(order: PacketOrder, sender: Sender, issue: int = 1) -> str:
     """The packet's bill number."""
-    return mch_billno(mch_id=sender.mch_id, campaign_id=CAMPAIGN, row_key=order.row_key)
+    return mch_billno(mch_id=sender.mch_id, campaign_id=CAMPAIGN, row_key=order.row_key, issue=issue)
+
+
+def speaking_for(ledger: Ledger, order: PacketOrder, sender: Sender) -> str:
+    """The packet's number that says what became of it: the last one, where `campaign reissue` gave others.
+
+    Not one that was withdrawn; nor one that was not sent yet where WeChat Pay has said different things
+    about the one before, which may have been paid.
+    """
+    number = number_of(order, sender)
+    before = ledger.entry(number)
+    for issue in range(2, ISSUE_MAX + 1):
+        entry = ledger.entry(number_of(order, sender, issue))
+        if entry is None or before is None:
+            break
+        held = entry.state is State.PLANNED and before.flag is not None
+        if entry.state is not State.CANCELLED and not held:
+            number, before = entry.mch_billno, entry
+    return number
 
 
 def is_open(entry: Entry) -> bool:

@@ -50,6 +50,7 @@ SHIFT = "campaign/stages/shift.py"
 SEND = "campaign/stages/send.py"
 RECONCILE = "campaign/stages/reconcile.py"
 STAGE_PLAN = "campaign/stages/plan.py"
+SINGLE = "campaign/stages/single.py"
 REISSUE = "campaign/stages/reissue.py"
 ANSWERS = "campaign/wechat/answers.py"
 ENVELOPE = "campaign/wechat/envelope.py"
@@ -569,6 +570,13 @@ MUTANTS = (
         "",
         "a run at work sends the second number of a packet that was paid after all",
         ("tests/stages/test_reissue.py",),
+    ),
+    Mutant(
+        SINGLE,
+        "        if entry.state is not State.CANCELLED and not held:\n",
+        "        if not held:\n",
+        "a packet whose second number was withdrawn is called sent",
+        ("tests/stages/test_single.py",),
     ),
     Mutant(
         REISSUE,

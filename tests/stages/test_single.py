@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from campaign.domain.answer import QueryAnswer, Status
+from campaign.domain.billno import Tie
 from campaign.domain.campaign import HaltReason
-from campaign.domain.entry import Entry
+from campaign.domain.entry import Entry, Flag
 from campaign.domain.money import yuan_text
 from campaign.domain.state import State
 from campaign.errors import CampaignHeld, Conflict, KeyChanged, PlanConflict, UsageError
@@ -23,11 +26,11 @@ from campaign.stages.single import (
     draft_packet,
     hold_turn,
     is_open,
-    number_of,
     order_of,
     packet_standing,
     plan_packet,
     send_packet,
+    speaking_for,
 )
 from campaign.stages.standing import Standing
 from tests.builders import ManualClock
@@ -55,9 +58,9 @@ def pay_of(machine: Machine) -> Pay:
 
     def go(asked: Packet, *, wait_s: float = 300.0, reopen: bool = False) -> Standing:
         order = order_of(asked, OPTIONS)
-        number = number_of(order, SENDER)
         with machine.ledger() as ledger:
             drafted = draft_packet(ledger, order, sender=SENDER)
+            number = speaking_for(ledger, order, SENDER)
             halt, known = None, ledger.entry(number)
             if drafted.pending or (known and is_open(known)):
                 plan_packet(ledger, drafted, reopen=reopen, now_s=machine.clock.now_s())
@@ -174,6 +177,80 @@ def test_a_crash_at_any_step_is_finished_by_the_same_command() -> None:
     else:
         pytest.fail("it never came through")
     assert step > 5
+
+
+# Paid under a later number
+
+
+def die_and_pay_again(machine: Machine, pay: Pay, **fault: Any) -> str:
+    """The packet fails for good, and its second number is run from the sheet of `campaign reissue`."""
+    machine.faults(send_failed=1)
+    assert len(pay(packet()).needs) == 1
+    machine.faults(**fault)
+    order = order_of(packet(), OPTIONS)
+    again = replace(order, tie=Tie(campaign=CAMPAIGN, row_key=order.row_key, issue=2))
+    machine.run([again], keys="id", partial=True, wait_s=1.0)
+    [number] = [n for n, entry in machine.entries().items() if entry.issue == 2]
+    return number
+
+
+def test_a_packet_that_was_paid_under_its_second_number_is_not_called_unpaid(
+    machine: Machine, pay: Pay
+) -> None:
+    """Whoever asked would pay the person under another reference."""
+    number = die_and_pay_again(machine, pay)
+    letters = len(machine.wire.letters)
+    again = pay(packet())
+    assert (state(again), again.halt, again.needs) == (State.ACCEPTED, None, ())
+    assert len(machine.wire.letters) == letters
+    assert list(machine.paid()) == [number]
+
+
+def test_a_doubt_about_the_second_number_is_resolved(machine: Machine, pay: Pay) -> None:
+    number = die_and_pay_again(machine, pay, processing=1)
+    assert machine.entries()[number].state is State.IN_DOUBT
+    machine.faults()
+    machine.later(3600.0)
+    assert state(pay(packet())) is State.RECEIVED
+    assert len(machine.paid()) == 1
+
+
+def test_a_second_number_that_was_not_sent_yet_is_its_sheets_to_send(machine: Machine, pay: Pay) -> None:
+    die_and_pay_again(machine, pay, refused=1)
+    machine.faults()
+    waiting = pay(packet())
+    assert state(waiting) is State.PLANNED
+    assert waiting.halt is not None
+    assert machine.paid() == {}
+    machine.cancel()
+    withdrawn = pay(packet())
+    assert (state(withdrawn), len(withdrawn.needs)) == (State.REJECTED, 1)
+
+
+def test_nor_does_it_hide_that_the_first_may_have_been_paid(machine: Machine, pay: Pay) -> None:
+    die_and_pay_again(machine, pay, refused=1)
+    machine.faults()
+    with machine.look() as ledger:
+        paid = QueryAnswer(status=Status.RECEIVED)
+        flagged_s = machine.clock.now_s()
+        ledger.flag_settled(entry(machine), Flag.CONTRADICTION, paid, asked_at_s=0.0, now_s=flagged_s)
+    [(_, need)] = pay(packet()).needs
+    assert str(need.reason).startswith("MAY HAVE BEEN PAID AFTER ALL")
+
+
+def test_a_refusal_that_was_contradicted_is_told_and_takes_no_correction(machine: Machine, pay: Pay) -> None:
+    machine.faults(openid_error={"openids": ["oWrong"]})
+    pay(packet(openid="oWrong"))
+    with machine.look() as ledger:
+        paid = QueryAnswer(status=Status.SENT)
+        ledger.flag_settled(
+            entry(machine), Flag.CONTRADICTION, paid, asked_at_s=0.0, now_s=machine.clock.now_s()
+        )
+    machine.faults()
+    with pytest.raises(PlanConflict, match="stands for another packet"):
+        pay(packet(openid="oA"))
+    [(_, need)] = pay(packet(openid="oWrong")).needs
+    assert str(need.reason).startswith("MAY HAVE BEEN PAID AFTER ALL")
 
 
 # Others' packets
