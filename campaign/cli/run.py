@@ -375,9 +375,9 @@ class _Planner:
             return False
         try:
             again = self._draft(reading)
+            self._write(again)
         except Conflict:  # refused before anything is sent, so that is the next run's to say
             return False
-        self._write(again)
         return bool(again.revised)
 
     def _draft(self, reading: Reading) -> Draft:

@@ -167,6 +167,8 @@ class Draft:
     #: Planned entries that are not in this sheet, and so are not sent now; and those that are back in it.
     unlisted: list[str] = field(default_factory=list)
     relisted: list[str] = field(default_factory=list)
+    #: Earlier numbers on whose death, or return, a later one that is to be sent rests.
+    rests_on: list[str] = field(default_factory=list)
     conflicts: list[Conflicting] = field(default_factory=list)
 
     @property
@@ -442,6 +444,7 @@ def _check_issues(draft: Draft, issues: Mapping[str, Sequence[Known]]) -> None:
         if order.tie is None or order.tie.issue == 1:
             continue
         before = [k for k in issues.get(order.tie.row_key, ()) if k.issue < order.tie.issue]
+        draft.rests_on.extend(k.mch_billno for k in before)
         alive = [k for k in before if not _is_over(k)]
         if alive or order.tie.issue - 1 not in {k.issue for k in before}:
             last = replace(order, tie=replace(order.tie, issue=order.tie.issue - 1))

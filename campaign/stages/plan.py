@@ -20,6 +20,7 @@ from campaign.errors import Conflict, KeyChanged, PlanConflict, SameListAgain
 from campaign.ledger.registry import Listed
 from campaign.ledger.seen import Pair
 from campaign.ledger.store import Ledger
+from campaign.stages.standing import debited
 from campaign.text import Text, text
 
 _OPENID_LIKE: Final = re.compile(r"o[0-9A-Za-z_-]{20,}")
@@ -79,8 +80,13 @@ def draft(
 
 
 def plan(ledger: Ledger, drafted: Draft, *, sheet: SheetFacts, title: str, now_s: float) -> None:
-    """Write a draft into the ledger in one transaction; from here on every number is remembered."""
+    """Write a draft into the ledger in one transaction; from here on every number is remembered.
+
+    Raises:
+        PlanConflict: a row's earlier number, whose death was proven, may have been paid after all.
+    """
     with ledger.atomic():
+        _require_over(ledger, drafted)
         known = ledger.campaign(drafted.campaign)
         tied = sheet.partial and known is not None
         record = known or Campaign(
@@ -103,6 +109,26 @@ def plan(ledger: Ledger, drafted: Draft, *, sheet: SheetFacts, title: str, now_s
             ledger.revise(entry, now_s, "the sheet or the settings changed before anything was stored")
         ledger.list_entries(drafted.unlisted, now_s, listed=False)
         ledger.list_entries(drafted.relisted, now_s, listed=True)
+
+
+def _require_over(ledger: Ledger, drafted: Draft) -> None:
+    """While a person looked at the draft WeChat Pay may have contradicted what a second number rests on, and
+    at any time since the first one's death the funds bill may have.
+    """
+    if not drafted.rests_on:
+        return
+    by_bill = debited(ledger, drafted.campaign)
+    for number in drafted.rests_on:
+        entry = ledger.entry(number)
+        if entry is None or entry.flag is not None or number in by_bill:
+            raise PlanConflict(
+                text(
+                    "{number} may have been paid after all, so its row gets no other number. Nothing was "
+                    "sent.",
+                    number=number,
+                ),
+                advice=_ADVICE[Clash.NOT_DEAD],
+            )
 
 
 def refuse_same_list(

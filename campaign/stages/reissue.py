@@ -6,7 +6,7 @@ be old, and what failed once may have been looked at too early.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -19,6 +19,7 @@ from campaign.ledger.store import Ledger
 from campaign.sheet.texts import TEXT_FIELDS
 from campaign.sheet.write import TiedRow
 from campaign.stages.shift import Asked, Desk, ask_all, discrepancy, keep_answers
+from campaign.stages.standing import debited
 from campaign.text import Text, text
 
 
@@ -93,8 +94,9 @@ def reissue(desk: Desk, found: Sequence[Candidate], *, refunded: bool) -> Reissu
     entries = [entry for c in found for entry in (*c.numbers, c.following)]
     answers = ask_all(desk, entries, book=partial(_keep, desk))
     result = Reissue()
+    by_bill = debited(desk.ledger, found[0].last.campaign) if found else frozenset()
     for candidate in found:
-        left_out = _judged(candidate, answers, refunded=refunded)
+        left_out = _judged(candidate, answers, by_bill, refunded=refunded)
         if left_out:
             result.left_out.append(left_out)
         else:
@@ -131,14 +133,23 @@ def _keep(desk: Desk, batch: Sequence[Asked]) -> None:
     keep_answers(desk.ledger, known, now_s=desk.clock.now_s())
 
 
-def _judged(candidate: Candidate, answers: Mapping[str, Asked], *, refunded: bool) -> LeftOut | None:
-    """Why the row gets no further number now; None where nothing speaks against it."""
+def _judged(
+    candidate: Candidate, answers: Mapping[str, Asked], by_bill: Collection[str], *, refunded: bool
+) -> LeftOut | None:
+    """Why the row gets no further number now; None where nothing speaks against it.
+
+    Args:
+        by_bill: numbers whose money left by the funds bill.
+    """
     for entry in candidate.numbers:
         asked = answers.get(entry.mch_billno)
         if asked is None or asked.answer.status is None:
             return _unanswered(candidate.last, entry)
         if entry.flag is not None:  # whatever it says today: planning would refuse the whole sheet
             reason = text("WeChat Pay has said different things about {number}", number=entry.mch_billno)
+            return LeftOut(entry=candidate.last, reason=reason, advice=_LOOK, again=False)
+        if entry.mch_billno in by_bill:
+            reason = text("the funds bill has a debit for {number}", number=entry.mch_billno)
             return LeftOut(entry=candidate.last, reason=reason, advice=_LOOK, again=False)
         if objection := _objection(entry, asked.answer, refunded=refunded):
             reason, advice = objection

@@ -572,6 +572,20 @@ MUTANTS = (
         ("tests/stages/test_reissue.py",),
     ),
     Mutant(
+        STAGE_PLAN,
+        "        _require_over(ledger, drafted)\n",
+        "",
+        "a contradiction that comes while the operator reads the question is not seen",
+        ("tests/stages/test_reissue.py",),
+    ),
+    Mutant(
+        REISSUE,
+        "        if entry.mch_billno in by_bill:",
+        "        if False:",
+        "a packet that the funds bill calls paid gets a second number",
+        ("tests/stages/test_reissue.py",),
+    ),
+    Mutant(
         SINGLE,
         "        if entry.state is not State.CANCELLED and not held:\n",
         "        if not held:\n",

@@ -476,10 +476,10 @@ class Machine:
                     return False
                 try:
                     again = drafting()
+                    plan(ledger, again, sheet=facts, title="", now_s=clock.now_s())
                 except Conflict:
                     return False
                 outdated = again.outdated > 0
-                plan(ledger, again, sheet=facts, title="", now_s=clock.now_s())
                 return bool(again.revised)
 
             halt = None

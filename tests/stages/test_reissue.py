@@ -12,6 +12,7 @@ import pytest
 
 from campaign.domain.answer import QueryAnswer, Status
 from campaign.domain.entry import Entry, Flag
+from campaign.domain.finding import debit_unexpected, refund_unexpected
 from campaign.domain.order import PacketOrder
 from campaign.domain.state import State
 from campaign.domain.verdict import Need, Verdict, verdict
@@ -19,10 +20,12 @@ from campaign.errors import PlanConflict, SetupError
 from campaign.rehearsal.rules import RehearsalMerchant
 from campaign.sheet import Reading, ReadOptions, read_sheet
 from campaign.sheet.write import write_tied_sheet
+from campaign.stages.plan import SheetFacts, draft, plan
 from campaign.stages.records import ask_status, find_packet
 from campaign.stages.reissue import Reissue, candidates, reissue, tied_rows
 from campaign.stages.send import send
 from campaign.stages.standing import standing
+from tests.domain.bills import line
 from tests.simulation.machine import API_KEY, DAY_S, DEFAULTS, MCH_ID, WXAPPID, Machine, orders
 
 #: With an id column, so that openids can be corrected.
@@ -313,6 +316,62 @@ def test_a_row_that_was_contradicted_is_left_out_for_good(machine: Machine, ask:
     result = ask()
     assert openids(result) == ["oA"]
     assert [(left.entry.mch_billno, left.again) for left in result.left_out] == [(number, False)]
+
+
+def test_a_contradiction_that_comes_while_the_operator_reads_the_question_counts(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    """The draft was sound; when it is written it no longer is."""
+    die(machine, "oB")
+    waiting = sheet_of(ask())
+    facts = SheetFacts(file="lantern-reissue.xlsx", digest="", key_column="id", partial=True)
+    with machine.ledger() as ledger:
+        drafted = draft(ledger, waiting.orders, campaign="lantern", sheet=facts, sender=machine.sender)
+    look_up(machine, pay_after_all(machine))
+    with machine.ledger() as ledger:
+        with pytest.raises(PlanConflict, match="may have been paid after all"):
+            plan(ledger, drafted, sheet=facts, title="", now_s=machine.clock.now_s())
+        assert len(list(ledger.known("lantern"))) == 3
+
+
+# What the funds bill says
+
+
+def matched(machine: Machine, number: str, *yuan: str) -> None:
+    """The last match with the funds bills brought these movements for this packet."""
+    lines = [line(each, number) for each in yuan]
+    with machine.look() as ledger:
+        entry = ledger.entry(number)
+        assert entry is not None
+        found = [debit_unexpected(entry, [each for each in lines if not each.incoming])]
+        if refunds := [each for each in lines if each.incoming]:
+            found.append(refund_unexpected(entry, refunds))
+        ledger.keep_match("lantern", [], ((number, each) for each in lines), found, machine.clock.now_s())
+
+
+def test_a_dead_packet_that_was_debited_gets_no_second_number(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    """WeChat Pay calls it failed, and its own bill says that the money left; nor does a waiting sheet pay."""
+    die(machine, "oB")
+    waiting = sheet_of(ask())
+    [number] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
+    matched(machine, number, "-8.88")
+    result = ask()
+    assert result.rows == []
+    [left] = result.left_out
+    assert (left.again, "debit" in str(left.reason)) == (False, True)
+    with pytest.raises(PlanConflict, match="may have been paid after all"):
+        run_tied(machine, waiting)
+    assert times_paid(machine) == {"oA": 1, "oC": 1}
+
+
+def test_unless_the_money_came_back(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
+    die(machine, "oB")
+    [number] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
+    matched(machine, number, "-8.88", "+8.88")
+    run_tied(machine, sheet_of(ask()))
+    assert times_paid(machine)["oB"] == 1
 
 
 def test_a_contradiction_is_told_once_and_stays(machine: Machine, ask: Ask) -> None:
