@@ -33,7 +33,7 @@ from campaign.domain.limits import days_needed
 from campaign.domain.money import yuan_grouped
 from campaign.domain.order import PacketOrder, Source
 from campaign.domain.plan import Draft
-from campaign.domain.state import COMMITTED, State
+from campaign.domain.state import State
 from campaign.errors import Conflict, SameListAgain, SheetRejected, UsageError
 from campaign.ledger.lock import hold_campaign
 from campaign.ledger.store import Ledger
@@ -359,7 +359,7 @@ class _Planner:
             total_fen=fen - unlisted_fen,
             seconds=(rows - unlisted_rows) / self._settings.gateway.sends_per_second,
             days=days_needed({}, fen - unlisted_fen, limits),
-            budget_left_fen=limits.campaign_fen - self._counted_fen(),
+            budget_left_fen=limits.campaign_fen - self._ledger.counted_fen(self._campaign),
         )
         self._require_within_limits(rest)
         return self._agreed(rest, tell_rest, yes=yes)
@@ -408,17 +408,12 @@ class _Planner:
             lost=lost,
         )
 
-    def _counted_fen(self) -> int:
-        """What the campaign's budget has been used for already."""
-        totals = self._ledger.totals(self._campaign)
-        return sum(totals.get(state, (0, 0))[1] for state in (*COMMITTED, State.REFUNDED))
-
     def _forecast(self, pending: Sequence[PacketOrder]) -> Forecast:
         return forecast(
             pending,
             self._settings.limits.as_limits(),
             sends_per_second=self._settings.gateway.sends_per_second,
-            counted_fen=self._counted_fen(),
+            counted_fen=self._ledger.counted_fen(self._campaign),
         )
 
     def _require_within_limits(self, planned: Forecast) -> None:

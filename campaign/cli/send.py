@@ -20,7 +20,6 @@ from campaign.domain.forecast import budget_problems, forecast
 from campaign.domain.mask import mask_openid
 from campaign.domain.money import yuan_grouped
 from campaign.domain.order import PacketOrder
-from campaign.domain.state import COMMITTED, State
 from campaign.errors import SheetRejected, UsageError
 from campaign.ledger.records import SentPacket
 from campaign.ledger.store import Ledger
@@ -256,11 +255,8 @@ def read_options(settings: Settings) -> ReadOptions:
 
 def _refuse_beyond_budget(settings: Settings, ledger: Ledger, order: PacketOrder) -> None:
     limits = settings.limits.as_limits()
-    totals = ledger.totals(CAMPAIGN)
-    counted = sum(totals.get(state, (0, 0))[1] for state in (*COMMITTED, State.REFUNDED))
-    planned = forecast(
-        [order], limits, sends_per_second=settings.gateway.sends_per_second, counted_fen=counted
-    )
+    rate, counted_fen = settings.gateway.sends_per_second, ledger.counted_fen(CAMPAIGN)
+    planned = forecast([order], limits, sends_per_second=rate, counted_fen=counted_fen)
     if problems := budget_problems(planned, limits, order.source):
         raise SheetRejected(
             text("{problem}. Nothing was sent.", problem=problems[0].problem), advice=problems[0].advice

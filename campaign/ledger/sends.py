@@ -14,11 +14,11 @@ from campaign.domain.days import beijing_days, next_day_start_s
 from campaign.domain.decision import REPEAT_GAP_S, REPEAT_WINDOW_S
 from campaign.domain.entry import Claim, Entry, Sending
 from campaign.domain.limits import Allowance, Cap, Limits, Used
-from campaign.domain.state import State
+from campaign.domain.state import COMMITTED, State
 from campaign.ledger.database import StaleEntry
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import Begun, EventKind
-from campaign.ledger.rows import FLAG_KEPT, SENDING_COLUMNS, begun_json, detail_json, sending_of
+from campaign.ledger.rows import CAMPAIGN_ID, FLAG_KEPT, SENDING_COLUMNS, begun_json, detail_json, sending_of
 
 # One statement for a whole batch: what SQLite does for each statement that fires triggers costs more than
 # a row of it. The plus in front of the state keeps SQLite from looking for a partial index that serves the
@@ -61,8 +61,6 @@ class Sends(Reading):
 
         The money in doubt and the days are the merchant's, of all campaigns together.
         """
-        spent = ("in_doubt", "parked", "accepted", "received", "refunded")
-        totals = self.totals(campaign)
         merchant: dict[date, int] = {}
         persons: dict[tuple[date, str], tuple[int, int]] = {}
         named = json.dumps(list(people))
@@ -76,11 +74,26 @@ class Sends(Reading):
             )
             persons |= {(day, openid): (packets, fen) for openid, packets, fen in rows}
         return Used(
-            campaign_fen=sum(totals[State(state)][1] for state in spent),
+            campaign_fen=self.counted_fen(campaign),
             in_doubt_fen=self._value("SELECT COALESCE(SUM(fen), 0) FROM total WHERE state = 'in_doubt'"),
             merchant_day_fen=merchant,
             person_day=persons,
         )
+
+    def counted_fen(self, campaign: str) -> int:
+        """What the campaign's budget has been used for, in fen: what was paid, came back or may be paid.
+
+        That is also what was settled as unpaid where WeChat Pay has contradicted it.
+        """
+        totals = self.totals(campaign)
+        counted = sum(totals[state][1] for state in (*COMMITTED, State.REFUNDED))
+        row = self._one(
+            f"SELECT COALESCE(SUM(total_amount), 0) FROM entry WHERE campaign = {CAMPAIGN_ID}"
+            " AND flag IS NOT NULL AND +state IN ('rejected', 'cancelled')",
+            {"campaign": campaign},
+        )
+        assert row is not None
+        return int(counted + row[0])
 
     def begin_sends(
         self,

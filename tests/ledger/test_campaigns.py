@@ -159,12 +159,14 @@ def test_a_refusal_that_was_contradicted_is_frozen_and_counts_as_paid(ledger: Le
     unstored = Step(state=State.REJECTED, evidence=Evidence.UNSTORED)
     refused = end(ledger, begun(ledger, planned), Outcome.REFUSED, step=unstored)
     assert list(ledger.paid_pairs("lantern", since_s=NOON_S)) == []
+    assert ledger.counted_fen("lantern") == ledger.used("lantern", days=()).campaign_fen == 0
     ledger.flag_settled(
         refused, Flag.CONTRADICTION, QueryAnswer(status=Status.SENT), asked_at_s=NOON_S + 5, now_s=NOON_S + 5
     )
     with pytest.raises(StaleEntry):
         ledger.revise(changed(refused, re_openid="oRight"), NOON_S + 50, "never")
     assert list(ledger.paid_pairs("lantern", since_s=NOON_S)) == [(planned.mch_billno, "oA", 188)]
+    assert ledger.counted_fen("lantern") == ledger.used("lantern", days=()).campaign_fen == 188
 
 
 def test_a_number_that_was_never_planned_is_not_revised(ledger: Ledger) -> None:

@@ -31,7 +31,7 @@ from campaign.domain.order import PacketDefaults, PacketOrder, Source
 from campaign.domain.overlap import Overlap
 from campaign.domain.packet import Sender
 from campaign.domain.plan import ORDINAL_KEYS, Draft
-from campaign.domain.state import COMMITTED, State
+from campaign.domain.state import State
 from campaign.errors import CampaignHeld, Conflict, SameListAgain, SheetRejected
 from campaign.ledger import schema
 from campaign.ledger.registry import Registry
@@ -525,10 +525,11 @@ class Machine:
             raise SameListAgain(text("nobody is there to agree to the common rows"))
 
     def _refuse_beyond_budget(self, ledger: Ledger, drafted: Draft, file: str) -> None:
-        totals = ledger.totals(drafted.campaign)
-        counted = sum(totals[state][1] for state in (*COMMITTED, State.REFUNDED))
         costs = forecast(
-            drafted.pending, self.limits, sends_per_second=self.sends_per_second, counted_fen=counted
+            drafted.pending,
+            self.limits,
+            sends_per_second=self.sends_per_second,
+            counted_fen=ledger.counted_fen(drafted.campaign),
         )
         if problems := budget_problems(costs, self.limits, Source(file=file, sheet="lantern", row=0)):
             raise SheetRejected(problems[0].problem)
