@@ -141,7 +141,7 @@ def is_dead(entry: Entry) -> bool:
 def evidence(entry: Entry) -> Text:
     """What the verdict rests on, in one sentence."""
     match entry.state:
-        case State.PLANNED | State.CANCELLED:
+        case State.PLANNED | State.CANCELLED if entry.flag is None:
             return text("no request was taken by WeChat Pay")
         case State.RECEIVED if entry.rcv_time:
             return text("WeChat Pay says {status}, opened {time}", status=entry.status, time=entry.rcv_time)
@@ -335,6 +335,12 @@ def _contradicted(entry: Entry) -> Text:
         return text(
             "MAY HAVE BEEN PAID AFTER ALL: WeChat Pay had called this packet unpaid for good, and calls it "
             "{status} now",
+            status=entry.status or "–",
+        )
+    if entry.state is State.CANCELLED:
+        return text(
+            "MAY HAVE BEEN PAID: this packet was withdrawn before it was sent from here, and WeChat Pay "
+            "calls it {status}",
             status=entry.status or "–",
         )
     return text("WeChat Pay's last answer contradicts an earlier one")

@@ -15,7 +15,7 @@ from campaign.domain.billno import BILLNO_LENGTH
 from campaign.domain.days import HOUR_S
 from campaign.domain.mask import mask_openid
 from campaign.domain.money import yuan_text
-from campaign.domain.state import OPEN
+from campaign.domain.state import OPEN, State
 from campaign.errors import NotFinished, SetupError, UsageError
 from campaign.ledger.records import SentPacket
 from campaign.ledger.store import Ledger
@@ -190,6 +190,8 @@ def ask_status(desk: Desk, packet: SentPacket, *, unmask: bool = False) -> Recor
         desk.ledger.end_query(result, now_s)
     else:
         keep_answers(desk.ledger, [asked], now_s=now_s)
+        if entry.state is State.PLANNED and asked.answer.status not in (None, Status.NOT_FOUND):
+            desk.ledger.set_ask_first(entry.campaign, now_s)  # it left, and this ledger is behind the truth
     answer = asked.answer
     if answer.reach is Reach.ABORT:
         meaning = explain(answer.err_code)

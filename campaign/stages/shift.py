@@ -502,6 +502,7 @@ _SETTLED_BY: Final = {
     State.RECEIVED: Status.RECEIVED,
     State.REFUNDED: Status.REFUND,
     State.REJECTED: Status.FAILED,
+    State.CANCELLED: None,
 }
 
 

@@ -586,6 +586,20 @@ MUTANTS = (
         ("tests/stages/test_reissue.py",),
     ),
     Mutant(
+        SHIFT,
+        "    State.CANCELLED: None,\n",
+        "",
+        "a withdrawn packet that WeChat Pay paid is called unsent",
+        ("tests/stages/test_records.py",),
+    ),
+    Mutant(
+        SENDS,
+        "        return int(counted + row[0])",
+        "        return counted",
+        "the budget gives out once more what may have been paid after all",
+        ("tests/ledger/test_campaigns.py",),
+    ),
+    Mutant(
         SINGLE,
         "        if entry.state is not State.CANCELLED and not held:\n",
         "        if not held:\n",

@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.days import HOUR_S
+from campaign.domain.entry import Flag
 from campaign.domain.mask import mask_openid
 from campaign.domain.money import fen_from_yuan, yuan_text
 from campaign.domain.state import State
+from campaign.domain.verdict import Verdict, evidence, verdict
 from campaign.errors import NotFinished, SetupError, UsageError
 from campaign.ledger.records import SentPacket
 from campaign.rehearsal.rules import RehearsalMerchant
@@ -27,6 +29,7 @@ from campaign.stages.records import (
     masked_xml,
     record_of,
 )
+from campaign.stages.standing import standing
 from tests.builders import entry
 from tests.simulation.machine import API_KEY, MCH_ID, WXAPPID, Machine, orders
 
@@ -337,3 +340,42 @@ def test_a_settled_packet_may_be_asked_about_for_ever(machine: Machine, ask: Pag
     settled = machine.entries()
     ask()
     assert machine.entries() == settled
+
+
+def test_a_withdrawn_packet_that_wechat_pay_knows_is_no_longer_called_unsent() -> None:
+    """An old backup of the ledger was cancelled: in truth its packets had left."""
+    with Machine(Random(7)) as machine:
+        machine.stop_asked = True
+        machine.run(SHEET)
+        machine.stop_asked = False
+        backup = machine.path.read_bytes()
+        machine.run(SHEET)
+        machine.disk.restore(backup)
+        machine.cancel()
+        number = next(iter(machine.entries()))
+        with machine.ledger() as ledger, machine.desk(ledger) as desk:
+            ask_status(desk, find_packet(ledger, number))
+        withdrawn = machine.entries()[number]
+        assert (withdrawn.state, withdrawn.flag) == (State.CANCELLED, Flag.CONTRADICTION)
+        assert verdict(withdrawn) is Verdict.UNKNOWN
+        assert "no request" not in str(evidence(withdrawn))
+        with machine.look() as ledger:
+            [(_, need)] = standing(ledger, "lantern", now_s=machine.clock.now_s()).needs
+            assert str(need.reason).startswith("MAY HAVE BEEN PAID")
+            assert [pair[0] for pair in ledger.paid_pairs("lantern", since_s=0.0)] == [number]
+
+
+def test_a_planned_packet_that_wechat_pay_knows_shows_an_old_ledger() -> None:
+    """From then on every number of the campaign is asked about before it is sent."""
+    with Machine(Random(7)) as machine:
+        machine.stop_asked = True
+        machine.run(SHEET)
+        machine.stop_asked = False
+        backup = machine.path.read_bytes()
+        machine.run(SHEET)
+        machine.disk.restore(backup)
+        with machine.ledger() as ledger, machine.desk(ledger) as desk:
+            ask_status(desk, find_packet(ledger, next(iter(machine.entries()))))
+            known = ledger.campaign("lantern")
+            assert known is not None
+            assert known.ask_first
