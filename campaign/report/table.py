@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from campaign.domain.days import rfc3339
-from campaign.domain.mask import mask_openid
+from campaign.domain.mask import mask_inside, mask_openid
 from campaign.domain.money import Sum, yuan_text
 from campaign.domain.summary import Summary
 from campaign.report.bills import back_by_ledger, paid_by_ledger
@@ -121,6 +121,7 @@ class JsonReport:
     def add(self, line: Line) -> None:
         """Write one row on a line of its own."""
         row: dict[str, Any] = dict(zip(_KEYS, said(line, self._say), strict=True))
+        own = dict(line.entry.own)
         for key in _TIMES:
             at_s = row[key]
             if at_s is not None and not isinstance(at_s, str):
@@ -130,6 +131,9 @@ class JsonReport:
             # The row key is the openid, or begins with it, where the sheet has no id column.
             row["row_key"] = row["row_key"].replace(openid, mask_openid(openid))
             row["re_openid"] = mask_openid(openid)
+            # WeChat Pay's words may name him, and so may the operator's columns, and others beside him.
+            row["reason"] = row["reason"] and mask_inside(row["reason"], openid)
+            own = {header: mask_inside(cell, openid) for header, cell in own.items()}
         need = line.need
         row["needs_person"] = need and {
             "owner": need.owner.value,
@@ -137,7 +141,7 @@ class JsonReport:
             "next_step": self._say(need.advice),
             "until": None if need.until_s is None else rfc3339(need.until_s),
         }
-        row["own"] = dict(line.entry.own)
+        row["own"] = own
         self._file.write(self._separator + _dumped(row))
         self._separator = ",\n"
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from campaign.domain.answer import Reach, Status
 from campaign.domain.billno import BILLNO_LENGTH
 from campaign.domain.days import HOUR_S
-from campaign.domain.mask import mask_openid
+from campaign.domain.mask import mask_inside, mask_openid
 from campaign.domain.money import yuan_text
 from campaign.domain.state import OPEN, State
 from campaign.errors import NotFinished, SetupError, UsageError
@@ -33,8 +33,6 @@ Record = dict[str, Any]
 
 _ID_MAX: Final = 2**63 - 1
 _OPENID_ELEMENT: Final = re.compile(r"(<(?:re_)?openid>\s*(?:<!\[CDATA\[)?\s*)([^\s<\]]+)", re.IGNORECASE)
-_OPENID: Final = re.compile(r"\bo[0-9A-Za-z_-]{27}(?![0-9A-Za-z_-])")
-_MASKED_FROM: Final = 12
 
 
 def list_records(
@@ -164,9 +162,8 @@ def record_of(packet: SentPacket, *, unmask: bool = False) -> Record:
             "return_code": _fields(packet.raw).get("return_code"),
         },
         "campaign": entry.campaign,
-        "reference": entry.row_key
-        if unmask or entry.row_key != entry.re_openid
-        else mask_openid(entry.row_key),
+        # The row key is the openid, or begins with it, where the sheet has no id column.
+        "reference": entry.row_key if unmask else mask_inside(entry.row_key, entry.re_openid),
         "state": entry.state.value,
         "err_code": entry.err_code,
         "asked_at": None if entry.asked_at_s is None else int(entry.asked_at_s),
@@ -217,9 +214,7 @@ def ask_status(desk: Desk, packet: SentPacket, *, unmask: bool = False) -> Recor
 def masked_xml(xml: str, re_openid: str) -> str:
     """An answer's text without full openids, however broken it is."""
     xml = _OPENID_ELEMENT.sub(lambda found: found[1] + mask_openid(found[2]), xml)
-    if len(re_openid) >= _MASKED_FROM:
-        xml = xml.replace(re_openid, mask_openid(re_openid))
-    return _OPENID.sub(lambda found: mask_openid(found[0]), xml)
+    return mask_inside(xml, re_openid)
 
 
 def _masked_claim(claim: Mapping[str, str]) -> dict[str, str]:

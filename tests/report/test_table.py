@@ -134,6 +134,21 @@ def test_json_masks_openids_everywhere_unless_asked_otherwise(tmp_path):
     assert [row["re_openid"] for row in open_rows] == ["oLantern0123456789abcdef"] * 2
 
 
+def test_json_masks_openids_in_wechats_words_and_in_the_operators_own_columns(tmp_path):
+    """The one who invited somebody is a person, too."""
+    openid, inviter = "oSAMPLE_not_a_person_0000001", "oOTHER_not_a_person_00000002"
+    rejected = entry(
+        State.REJECTED, re_openid=openid, reason=f"{openid}不匹配", own={"姓名": f"张三 {openid}", "手机": inviter}
+    )
+    [row] = as_json(tmp_path / "r.json", [rejected])["entries"]
+    assert row["own"] == {"姓名": "张三 oS…0001", "手机": "oO…0002"}
+    written = (tmp_path / "r.json").read_text()
+    assert openid not in written
+    assert inviter not in written
+    [row] = as_json(tmp_path / "r.json", [rejected], unmask=True)["entries"]
+    assert (row["reason"], row["own"]["手机"]) == (f"{openid}不匹配", inviter)
+
+
 def test_json_says_who_acts_and_until_when(tmp_path):
     (row,) = as_json(tmp_path / "r.json", [entry(State.PARKED)])["entries"]
     assert row["needs_person"]["until"] == "2026-03-06T20:00:00+08:00"

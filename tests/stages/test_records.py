@@ -211,6 +211,16 @@ def test_openids_are_hidden_everywhere_unless_asked_for(page: Page) -> None:
     assert OPENID in shown["raw_result"]
 
 
+@pytest.mark.parametrize("key", [f"{OPENID} #2", f"2026-03/{OPENID}"])
+def test_an_openid_in_a_row_key_is_hidden_too(machine: Machine, key: str) -> None:
+    """A person's second row has the openid with a number as its key; an id column may have what it likes."""
+    with machine.look() as ledger:
+        packet = find_packet(ledger, "1")
+    packet = replace(packet, entry=replace(packet.entry, row_key=key))
+    assert OPENID not in json.dumps(record_of(packet))
+    assert record_of(packet, unmask=True)["reference"] == key
+
+
 @pytest.mark.parametrize(
     "xml",
     [
