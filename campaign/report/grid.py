@@ -267,13 +267,17 @@ class Grid:
             cached: column -> its sum (fen where it is money), shown before a program calculates.
         """
         self.finish()
+        if self._next >= self._rows_max:
+            self._open()  # the sheet is full, and Excel drops what stands below its last row
+            self.finish()
         sheet, row, styles = self._sheet, self._next, self._book.styles
         put_text(sheet, row, 0, label, styles["total"])
         for column, (_, kind, _) in enumerate(self._columns):
             if column not in cached:
                 continue
             money = kind is Kind.MONEY
-            summed = "+".join(f"SUM({cells})" for cells in self.ranges(column))
+            # Of a sheet without rows the range would be the sum's own cell.
+            summed = "+".join(f"SUM({cells})" for cells in self.ranges(column, empty=False)) or "0"
             formula, value = (
                 (f"=ROUND({summed},2)", yuan(cached[column])) if money else (f"={summed}", cached[column])
             )
@@ -290,11 +294,16 @@ class Grid:
         self._sheet.print_area(0, 0, last, self._printed - 1)
         self._sheets.append((self._sheet, self._head + 1, last))
 
-    def ranges(self, column: int) -> list[str]:
-        """The cells of one column, as formulas name them, one range for each sheet."""
+    def ranges(self, column: int, *, empty: bool = True) -> list[str]:
+        """The cells of one column, as formulas name them, one range for each sheet.
+
+        Args:
+            empty: name the first cell of a sheet that has no rows.
+        """
         return [
             f"{_quoted(sheet.get_name())}!{xl_range_abs(first, column, max(first, last), column)}"
             for sheet, first, last in self._sheets
+            if empty or last >= first
         ]
 
     def _lines(self, values: Sequence[str | float | None]) -> int:
@@ -328,7 +337,8 @@ def _cell(kind: Kind, style: Style) -> Callable[[Any], str]:
         if kind is Kind.MONEY:
             value = yuan(value)
         elif kind is Kind.TIME:
-            value = (round(value) + _BEIJING_OFFSET_S) / _DAY_S + _UNIX_EPOCH_DAY
+            # Not rounded: half a second before midnight is still that day, as everywhere else.
+            value = (value // 1 + _BEIJING_OFFSET_S) / _DAY_S + _UNIX_EPOCH_DAY
         return f"{begin}><v>{value!r}</v></c>"
 
     return cell

@@ -138,7 +138,10 @@ def test_json_masks_openids_in_wechats_words_and_in_the_operators_own_columns(tm
     """The one who invited somebody is a person, too."""
     openid, inviter = "oSAMPLE_not_a_person_0000001", "oOTHER_not_a_person_00000002"
     rejected = entry(
-        State.REJECTED, re_openid=openid, reason=f"{openid}不匹配", own={"姓名": f"张三 {openid}", "手机": inviter}
+        State.REJECTED,
+        re_openid=openid,
+        reason=f"{openid}不匹配",
+        own={"姓名": f"张三 {openid}", "手机": inviter},
     )
     [row] = as_json(tmp_path / "r.json", [rejected])["entries"]
     assert row["own"] == {"姓名": "张三 oS…0001", "手机": "oO…0002"}
