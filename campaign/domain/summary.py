@@ -83,9 +83,10 @@ class Summary:
 
     @property
     def paid(self) -> Sum:
-        """What was taken from the account and did not come back."""
-        parts = [self.totals.verdicts[found] for found in PAID]
-        return Sum(sum(part.rows for part in parts), sum(part.fen for part in parts))
+        """What was taken from the account and did not come back, be it the rest of a packet."""
+        verdicts = self.totals.verdicts
+        taken_fen = sum(verdicts[found].fen for found in DEBITED)
+        return Sum(sum(verdicts[found].rows for found in PAID), taken_fen - self.refunded_fen)
 
     def add(self, entry: Entry, billed: Billed = NOT_BILLED, *, found: Verdict | None = None) -> None:
         """Count one entry everywhere it belongs, with its lines in the funds bills.
@@ -120,9 +121,10 @@ class Summary:
         if found is Verdict.CLAIMED and closed_s is not None and sent_s is not None:
             self.claim_hours[max(0, int((closed_s - sent_s) // HOUR_S))].add(fen)
         if found is Verdict.REFUNDED:
-            self.refunded_fen += entry.refund_amount or fen
+            back_fen = entry.refund_amount or fen
+            self.refunded_fen += back_fen
             if closed is not None:
-                self.days[closed].refunded.add(fen)
+                self.days[closed].refunded.add(back_fen)
         self.months[_month(sent), _month(closed if found is Verdict.REFUNDED else None)].add(fen)
 
 

@@ -140,11 +140,12 @@ class Cover:
             "=" + "+".join(f"C{rows[found]}" for found in taken),
             paid_by_ledger(summary),
         )
-        back = verdicts[Verdict.REFUNDED]
+        back = back_by_ledger(summary)
+        whole = back.fen == verdicts[Verdict.REFUNDED].fen  # else a packet came back in part only
         self._line(
             text("of this came back"),
             f"=B{rows[Verdict.REFUNDED]}",
-            f"=C{rows[Verdict.REFUNDED]}",
+            f"=C{rows[Verdict.REFUNDED]}" if whole else f"={yuan(back.fen)}",
             back,
         )
         self._line(

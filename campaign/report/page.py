@@ -12,7 +12,7 @@ from campaign.domain.mask import mask_openid
 from campaign.domain.money import Sum, yuan_grouped, yuan_text
 from campaign.domain.summary import Summary, closed_at_s, sent_at_s
 from campaign.domain.verdict import OWNER_TEXT, VERDICT_TEXT, Explain, Verdict, evidence
-from campaign.report.bills import standing, tied
+from campaign.report.bills import back_by_ledger, standing, tied
 from campaign.report.lines import COLOURS, REHEARSAL_BANNER, Facts, Line, Say
 from campaign.report.notes import notes
 from campaign.report.rendering import rendered
@@ -151,7 +151,7 @@ class PageReport:
         cards = (
             (text("all"), summary.totals.planned, False),
             (text("paid"), summary.paid, False),
-            (text("came back"), verdicts[Verdict.REFUNDED], False),
+            (text("came back"), back_by_ledger(summary), False),
             (text("unknown"), verdicts[Verdict.UNKNOWN], bool(verdicts[Verdict.UNKNOWN].rows)),
         )
         made = [

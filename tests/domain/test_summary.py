@@ -64,7 +64,9 @@ def test_money_by_day_is_the_money_by_verdict(entries):
     assert sum(d.claimed.fen for d in days) == sum(
         e.total_amount for e in entries if _is_claimed(e) and closed_at_s(e)
     )
-    assert sum(s.fen for (_, back), s in summary.months.items() if back) == sum(d.refunded.fen for d in days)
+    assert sum(s.rows for (_, m), s in summary.months.items() if m) == sum(d.refunded.rows for d in days)
+    assert sum(d.refunded.fen for d in days) == summary.refunded_fen
+    assert summary.paid.fen + summary.refunded_fen == sum(d.sent.fen for d in days)
     assert sum(s.fen for s in summary.months.values()) == sum(d.sent.fen for d in days)
     assert sum(s.fen for s in summary.claim_hours.values()) == sum(d.claimed.fen for d in days)
 
@@ -102,6 +104,13 @@ def test_a_month_end_cuts_sending_from_coming_back():
     summary = Summary.of([back])
     assert dict(summary.months) == {("2026-03", "2026-04"): Sum(1, 188)}
     assert summary.refunded_fen == 100
+
+
+def test_what_came_back_in_part_only_counts_with_that_part_and_the_rest_is_paid():
+    back = entry(State.REFUNDED, fen=188, refund_amount=100, refund_time="2026-04-01 12:20:00")
+    summary = Summary.of([back, entry(State.RECEIVED, row=3, fen=200)])
+    assert summary.paid == Sum(1, 288)
+    assert summary.days[date(2026, 4, 1)].refunded == Sum(1, 100)
 
 
 @pytest.mark.parametrize("said", ["", "2026/03/03 20:01", "2026-03-03T20:01:00"])

@@ -319,6 +319,16 @@ def test_paid_to_a_person_is_what_was_taken_and_did_not_come_back(tmp_path):
     assert cells(tmp_path / "r.xlsx", "People")[1:-1] == [["oB", 1, 2, 1, 2], ["oA", 3, 5.64, 1, 1.88]]
 
 
+def test_of_a_packet_that_came_back_in_part_the_cover_calls_the_rest_paid(tmp_path):
+    """And says the same of what came back in both places."""
+    back = entry(State.REFUNDED, fen=1000, refund_amount=400)
+    write(tmp_path / "r.xlsx", [back, entry(State.RECEIVED, row=3, fen=200)])
+    shown = labelled(tmp_path / "r.xlsx")
+    assert shown["of this came back"][:2] == shown["came back, by the ledger"][:2] == [1, 4]
+    assert shown["taken from the account"][:2] == [2, 12]
+    assert shown["paid"][:2] == [1, 8]
+
+
 def test_the_error_codes_are_counted_and_explained(tmp_path):
     write(tmp_path / "r.xlsx", mixed(80))
     rows = {row[0]: row[1:] for row in cells(tmp_path / "r.xlsx", "Error codes")[1:]}
@@ -370,7 +380,9 @@ def test_the_first_beijing_second_of_a_year_is_written_as_such(tmp_path):
 
 @pytest.mark.system
 @pytest.mark.parametrize(
-    "entries", [list(mixed(200)), [entry(State.PLANNED)], []], ids=["mixed", "unsent", "none"]
+    "entries",
+    [list(mixed(200)), [entry(State.REFUNDED, fen=1000)], [entry(State.PLANNED)], []],
+    ids=["mixed", "partly back", "unsent", "none"],
 )
 def test_libreoffice_recalculates_the_same_totals(tmp_path, entries):
     """Opened by another program and calculated anew, every figure of every sheet stays."""
