@@ -49,6 +49,7 @@ def verify(session: Session, file: Path) -> int:
                 "campaign": found.seal.campaign,
                 "good": found.good,
                 "rows_with_news": found.moved,
+                "sums_compared": found.whole,
                 "difference": None
                 if found.difference is None
                 else {
@@ -79,11 +80,11 @@ def _told(found: Verified) -> Text:
             found=repr(found.difference.found),
             expected=repr(found.difference.expected),
         )
-    if found.moved or found.other_version:
+    if not found.whole:
         return text(
-            "This report fits the ledger. {moved} rows had news since; of these only number, openid and "
-            "amount "
-            "were compared.",
+            "The rows of this report fit the ledger. {moved} of them had news since; of these only number, "
+            "openid and amount were compared. Its sums are of another day, or of another version, and were "
+            "not compared: write a new report to check them.",
             moved=found.moved,
         )
     return text("This report fits the ledger, to the last cell.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from campaign.errors import SetupError, UsageError
 from campaign.report.grid import SEAL_PROPERTY
@@ -22,14 +22,23 @@ from campaign.text import text
 
 #: What no later answer of WeChat Pay changes about a row.
 STABLE: Final = frozenset({"mch_billno", "re_openid", "total_amount", "total_amount_yuan"})
+_NEED_FIELDS: Final = frozenset({"needs_person", *ACTION_FIELDS})
 #: What another match with the funds bills may change about a row, as each format names it.
-BILL_FIELDS: Final = {"needs_person", *ACTION_FIELDS}.union(
+BILL_FIELDS: Final = _NEED_FIELDS.union(
     name for column in BILL_COLUMNS for name in (column.key, f"{column.key}_yuan")
 )
+#: What closing or reopening the campaign may change about a row that stays as it was.
+CLOSING_FIELDS: Final = _NEED_FIELDS | {"due_at"}
 _PAGE_FIELDS: Final = (
     "row", "re_openid", "total_amount", "verdict", "evidence", "sent_at", "closed", "mch_billno",
     "needs_person",
 )  # fmt: skip
+#: All names of a row but those of the operator's own columns.
+_OUR_FIELDS: Final = (
+    BILL_FIELDS
+    | {name for column in COLUMNS for name in (column.key, f"{column.key}_yuan")}
+    | {*_PAGE_FIELDS, "own", "gateway"}
+)
 _SHOWN_MAX: Final = 200
 
 
@@ -84,11 +93,16 @@ def has_rows(path: Path) -> bool:
 
 
 def first_difference(path: Path, expected: Path) -> Difference | None:
-    """Compare two reports of one format wholly: every cell of every sheet, every line, every key."""
+    """Compare two reports of one format wholly: every cell of every sheet, every line, every key.
+
+    Raises:
+        UsageError: the first one is damaged.
+    """
     if filecmp.cmp(path, expected, shallow=False):
         return None
     everything = _EVERYTHING[path.suffix.lower()]
-    for found, wanted in zip_longest(everything(path), everything(expected), fillvalue=None):
+    found_parts = _readable(path, everything(path))
+    for found, wanted in zip_longest(found_parts, everything(expected), fillvalue=None):
         if found != wanted:
             place = (found or wanted or ("", ""))[0]
             return Difference(place, _shown(found and found[1]), _shown(wanted and wanted[1]))
@@ -103,6 +117,7 @@ def first_row_difference(
     rewritten: Collection[str],
     fleeting: Collection[str] = (),
     only_stable: bool,
+    same_own: bool = True,
 ) -> Difference | None:
     """Compare two reports row by row, where the ledger has moved on since the first was made.
 
@@ -111,27 +126,52 @@ def first_row_difference(
         rewritten: bill numbers that were corrected since; only their presence is compared.
         fleeting: fields that are not compared.
         only_stable: another version made the first one, so words may differ anywhere.
+        same_own: both have the same own columns of the operator; else only what they share is compared.
+
+    Raises:
+        UsageError: the first one is damaged.
     """
     rows = _ROWS[path.suffix.lower()]
     wanted = {row.mch_billno: row.values for row in rows(expected)}
-    for row in rows(path):
+    for row in _readable(path, rows(path)):
         expected_values = wanted.pop(row.mch_billno, None)
         if expected_values is None:
             return Difference(row.place, row.mch_billno, "")
         if row.mch_billno in rewritten:
             continue
-        for name, value in row.values.items():
+        # What the report lacks differs, too: a field that was taken out says as much as one that was altered.
+        for name in {**expected_values, **row.values}:
             if name not in STABLE and (only_stable or row.mch_billno in moved):
                 continue
-            if name in fleeting:
+            shared = name in row.values and name in expected_values
+            if name in fleeting or not (shared or same_own or name in _OUR_FIELDS):
                 continue
-            if value != expected_values.get(name):
-                place = f"{row.place} {name}"
-                return Difference(place, _shown(value), _shown(expected_values.get(name)))
+            value, expected_value = row.values.get(name), expected_values.get(name)
+            if value != expected_value or not shared:
+                return Difference(f"{row.place} {name}", _shown(value), _shown(expected_value))
     for mch_billno in wanted:
         if mch_billno not in moved and mch_billno not in rewritten:
             return Difference("", "", mch_billno)
     return None
+
+
+Part = TypeVar("Part")
+
+
+def _readable(path: Path, parts: Iterator[Part]) -> Iterator[Part]:
+    """The parts of a file that carries a seal, whatever became of the rest of it.
+
+    Raises:
+        UsageError: it cannot be read any further.
+    """
+    try:
+        yield from parts
+    except Exception as error:
+        # As in `read_seal`: the libraries raise what they like about it.
+        raise UsageError(
+            text("{file} carries a seal, and the rest of it is damaged or was altered", file=str(path)),
+            advice=text("Take the file as `campaign report` wrote it, or write a new report."),
+        ) from error
 
 
 def _shown(value: object) -> str:

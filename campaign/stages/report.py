@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from campaign.report.seal import Digest, Seal
 from campaign.report.table import CsvReport, JsonReport
 from campaign.report.verify import (
     BILL_FIELDS,
+    CLOSING_FIELDS,
     Difference,
     first_difference,
     first_row_difference,
@@ -38,6 +39,13 @@ from campaign.wechat.answers import explain
 
 #: What every report consists of; ``pdf``, a slip of one page, is made where it is named.
 FORMATS: Final = ("xlsx", "html", "csv", "json")
+
+#: News of a campaign, and what they may change about rows that have none of their own.
+_CHANGES: Final = {
+    EventKind.MATCHED: BILL_FIELDS,
+    EventKind.CAMPAIGN_CANCELLED: CLOSING_FIELDS,
+    EventKind.CAMPAIGN_REOPENED: CLOSING_FIELDS,
+}
 
 _NOTHING_FOUND: Final = (None, None)
 _NO_MORE: Final[tuple[str, list[BillLine]]] = ("", [])
@@ -103,6 +111,8 @@ class Verified:
     #: Made by another version of this program, whose sentences may differ: only rows were compared.
     other_version: bool
     difference: Difference | None
+    #: Nothing has happened since, so all of the report was compared; else its rows only, and no sums.
+    whole: bool = False
 
     @property
     def good(self) -> bool:
@@ -169,21 +179,25 @@ def verify_report(
     )
     with TemporaryDirectory() as folder:
         again = Path(folder, f"again{path.suffix.lower()}")
-        _write(ledger, facts, {path.suffix.lower()[1:]: again}, say=say_in(seal.lang))
-        if news or other_version:
+        planned_since = {e.mch_billno for e in news if e.kind is EventKind.PLANNED}
+        again_as = {path.suffix.lower()[1:]: again}
+        _write(ledger, facts, again_as, say=say_in(seal.lang), planned_since=planned_since)
+        whole = not (news or other_version)
+        if whole:
+            difference = first_difference(path, again)
+        else:
             rewritten = {e.mch_billno for e in news if e.kind in (EventKind.REVISED, EventKind.CORRECTED)}
-            matched = any(e.kind is EventKind.MATCHED for e in news)
+            kinds = {e.kind for e in news}
             difference = first_row_difference(
                 path,
                 again,
                 moved=moved,
                 rewritten=rewritten,
-                fleeting=BILL_FIELDS if matched else frozenset(),
+                fleeting=frozenset[str]().union(*(_CHANGES[kind] for kind in kinds & _CHANGES.keys())),
                 only_stable=other_version,
+                same_own=EventKind.CAMPAIGN_SAVED not in kinds,
             )
-        else:
-            difference = first_difference(path, again)
-    return Verified(seal, True, len(moved), other_version, difference)
+    return Verified(seal, True, len(moved), other_version, difference, whole=whole)
 
 
 def _as_it_stands(ledger: Ledger, campaign: Campaign) -> Campaign:
@@ -191,7 +205,14 @@ def _as_it_stands(ledger: Ledger, campaign: Campaign) -> Campaign:
     return replace(campaign, halt=campaign.halt and current_halt(ledger, campaign))
 
 
-def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say) -> None:
+def _write(
+    ledger: Ledger,
+    facts: Facts,
+    paths: Mapping[str, Path],
+    *,
+    say: Say,
+    planned_since: Container[str] = (),
+) -> None:
     with ExitStack() as open_files:
         sinks = []
         for name, path in paths.items():
@@ -206,7 +227,7 @@ def _write(ledger: Ledger, facts: Facts, paths: Mapping[str, Path], *, say: Say)
                 entry,
                 now_s=facts.made_at_s,
                 explain=explain,
-                issued_again=issued_again(ledger, entry),
+                issued_again=issued_again(ledger, entry, but=planned_since),
                 cancelled=facts.campaign.cancelled_at_s is not None,
                 billed=billed,
                 found=need,

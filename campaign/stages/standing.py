@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -83,8 +84,12 @@ def debited(ledger: Ledger, campaign: str) -> frozenset[str]:
     return frozenset(number for number, fen in moved.items() if fen < 0)
 
 
-def issued_again(ledger: Ledger, entry: Entry) -> bool:
-    """Whether a dead row has its next number in the ledger already: that entry speaks for the row."""
+def issued_again(ledger: Ledger, entry: Entry, *, but: Container[str] = ()) -> bool:
+    """Whether a dead row has its next number in the ledger already: that entry speaks for the row.
+
+    Args:
+        but: numbers that do not count, as if they had not been planned yet.
+    """
     if not is_dead(entry) or entry.issue == ISSUE_MAX:
         return False
     following = mch_billno(
@@ -93,7 +98,7 @@ def issued_again(ledger: Ledger, entry: Entry) -> bool:
         row_key=entry.row_key,
         issue=entry.issue + 1,
     )
-    return ledger.entry(following) is not None
+    return following not in but and ledger.entry(following) is not None
 
 
 def current_halt(ledger: Ledger, campaign: Campaign) -> Halt | None:

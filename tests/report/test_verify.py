@@ -13,10 +13,11 @@ import pytest
 from openpyxl import load_workbook
 
 from campaign.domain.answer import Outcome, QueryAnswer, SendAnswer, Status
+from campaign.domain.billno import mch_billno
 from campaign.domain.decision import Step
 from campaign.domain.entry import Todo
 from campaign.domain.limits import Limits
-from campaign.domain.state import State
+from campaign.domain.state import Evidence, State
 from campaign.errors import SetupError, UsageError
 from campaign.ledger.records import QueryResult, SendResult
 from campaign.ledger.store import Ledger
@@ -24,7 +25,7 @@ from campaign.report import slip as slip_module
 from campaign.report.seal import Seal
 from campaign.stages import report as stage
 from campaign.stages.report import verify_report, write_report
-from tests.report.samples import NOW, SENT, campaign, entry
+from tests.report.samples import NOW, PARAMETERS, SENT, campaign, entry
 from tests.report.test_write_report import FixedClock
 
 SEALED = ("xlsx", "html", "json", "csv")
@@ -55,6 +56,30 @@ def written(ledger: Ledger, out: Path, **options) -> dict[str, Path]:
 
 def verify(ledger: Ledger, path: Path):
     return verify_report(ledger, path, say_in=lambda lang: str, gateway="rehearsal", merchant="1900000109")
+
+
+@contextmanager
+def held(*entries):
+    """A ledger with these rows."""
+    with Ledger.open(None, merchant="1900000109", gateway="rehearsal", clock=FixedClock()) as ledger:
+        ledger.save_campaign(campaign(), SENT - 60)
+        ledger.add_entries(entries, SENT - 60)
+        yield ledger
+
+
+def tied(row: int, issue: int = 1):
+    """An entry with the number that its key and issue give it."""
+    key = {"mch_id": "1900000109", "row_key": f"k{row}", "issue": issue}
+    number = mch_billno(campaign_id="lantern", **key)
+    return entry(row=row, mch_billno=number, issue=issue, parameters=PARAMETERS | {"mch_id": "1900000109"})
+
+
+def sent(ledger: Ledger, answer: SendAnswer, step: Step) -> None:
+    """The first row was sent, and answered so."""
+    limits = Limits(campaign_fen=10**6, in_doubt_fen=10**6)
+    first = ledger.sendable("lantern", now_s=SENT, limit=1)
+    begun = ledger.begin_sends(first, limits=limits, now_s=SENT, owner="test", lease_s=60)
+    ledger.end_sends([SendResult(entry=begun.entries[0], answer=answer, step=step)], SENT)
 
 
 def opened(ledger: Ledger) -> None:
@@ -162,6 +187,73 @@ def test_in_an_older_report_a_changed_amount_or_a_row_without_news_is_still_name
     replaced(path, old, new)
     found = verify(ledger, path)
     assert found.difference is not None
+
+
+@pytest.mark.parametrize("kind", SEALED)
+def test_a_second_number_that_a_row_got_later_is_not_held_against_a_report(tmp_path, kind):
+    """The dead number needed a person then, and does no more; it had no news itself."""
+    with held(tied(2), tied(3)) as ledger:
+        sent(ledger, SendAnswer(outcome=Outcome.ACCEPTED), Step(state=State.ACCEPTED))
+        dead = Step(state=State.REJECTED, evidence=Evidence.DEAD)
+        asked = next(ledger.entries("lantern"))
+        answer = QueryAnswer(status=Status.FAILED)
+        ledger.end_query(QueryResult(entry=asked, asked_at_s=NOW, answer=answer, step=dead), NOW)
+        path = written(ledger, tmp_path)[kind]
+        ledger.add_entries([tied(2, issue=2)], NOW)
+        assert verify(ledger, path).good
+
+
+@pytest.mark.parametrize("kind", SEALED)
+def test_a_campaign_that_was_closed_later_is_not_held_against_a_report(tmp_path, kind):
+    """A held packet was to be repeated then, and is only asked about now."""
+    with held(tied(2), tied(3)) as ledger:
+        step = Step(state=State.PARKED, todo=Todo.REPEAT, due_at_s=SENT + 600)
+        sent(ledger, SendAnswer(outcome=Outcome.PROCESSING), step)
+        path = written(ledger, tmp_path)[kind]
+        ledger.cancel("lantern", NOW)
+        found = verify(ledger, path)
+        assert found.good
+        assert not found.whole, "the sums have changed, and were not compared"
+
+
+@pytest.mark.parametrize("kind", SEALED)
+def test_a_sheet_with_other_own_columns_later_is_not_held_against_a_report(ledger, tmp_path, kind):
+    path = written(ledger, tmp_path)[kind]
+    ledger.save_campaign(campaign(own_headers=("姓名", "备注")), NOW)
+    assert verify(ledger, path).good
+
+
+@pytest.mark.parametrize("field", ["verdict", "needs_person", "total_amount", "mch_billno"])
+def test_a_field_that_was_taken_out_of_an_older_report_is_named(ledger, tmp_path, field):
+    path = written(ledger, tmp_path)["json"]
+    opened(ledger)
+    data = json.loads(path.read_text())
+    for row in data["entries"]:
+        del row[field]
+    path.write_text(json.dumps(data))
+    if field == "mch_billno":
+        with pytest.raises(UsageError, match="damaged"):
+            verify(ledger, path)
+        return
+    assert verify(ledger, path).difference.place.endswith(field)
+
+
+@pytest.mark.parametrize("kind, cut", [("json", '"entries":'), ("html", '"rows":'), ("html", '["')])
+def test_a_sealed_file_that_is_damaged_is_refused_in_words(ledger, tmp_path, kind, cut):
+    path = written(ledger, tmp_path)[kind]
+    opened(ledger)
+    replaced(path, cut, cut.replace('"', "'") if kind == "html" else '"entry":')
+    with pytest.raises(UsageError, match="damaged"):
+        verify(ledger, path)
+
+
+def test_only_a_report_without_any_news_since_is_called_whole(ledger, tmp_path):
+    """News of the campaign alone change sums, too."""
+    path = written(ledger, tmp_path)["xlsx"]
+    assert verify(ledger, path).whole
+    ledger.set_ask_first("lantern", NOW)
+    found = verify(ledger, path)
+    assert (found.good, found.moved, found.whole) == (True, 0, False)
 
 
 def test_a_ledger_without_the_reports_event_is_not_the_reports_ledger(ledger, tmp_path):
