@@ -200,15 +200,18 @@ def _matched(watch: Watch, names: Sequence[str], result: Night, memory: Memory) 
     fresh = {bill.file for bill in bills}
     rows: dict[str, list[Finding]] = {}
     loose: dict[tuple[str, ...], Finding] = {}
+    gaps: dict[tuple[str, int], Break] = {}
     told = {f.key for name in matches for f in ledger.findings(name)}
     for name, found in matches.items():
         with _noted(watch, result, "match_failed", campaign=name):
             new = keep(ledger, name, found, now_s=watch.clock.now_s())
             rows[name] = [finding for finding in new if finding.entry]
             loose |= {finding.key: finding for finding in new if finding.key not in told}
-            result.bill.breaks = [each for each in found.breaks if each.file in fresh]
+            # A campaign sees the bills of its own days, so another one may see a gap that it does not.
+            gaps |= {(each.file, each.line): each for each in found.breaks if each.file in fresh}
             watch.log.info("matched", campaign=name, clean=found.clean, findings=len(new))
     result.bill.findings = [finding for finding in loose.values() if not finding.entry]
+    result.bill.breaks = list(gaps.values())
     result.bill.flawed = [bill.file for bill in bills if bill.flaw]
     return rows
 
@@ -267,9 +270,14 @@ def _fetched(watch: Watch, result: Night, memory: Memory) -> list[Bill]:
                 if any(day not in bill.days for bill in of_day):  # "no bill" before it was surely made
                     watch.log.info("bill_missing", day=day.isoformat(), why="asked too early")
                     continue
-                bills += of_day
-                result.bill.days.append(day)
-                watch.log.info("bill_fetched", day=day.isoformat())
+                with _noted(watch, result, "bill_failed", day=day.isoformat()):
+                    # Kept whatever becomes of the match, since it is not fetched again.
+                    with watch.ledger.atomic():
+                        for bill in of_day:
+                            watch.ledger.keep_bill(bill, watch.clock.now_s())
+                    bills += of_day
+                    result.bill.days.append(day)
+                    watch.log.info("bill_fetched", day=day.isoformat())
     result.bill.missing = [day for day in wanted if day not in result.bill.days]
     memory.bills_missing = result.bill.missing
     memory.billed_until = max(yesterday, memory.billed_until or yesterday)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, time, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,9 @@ from campaign.domain.campaign import HaltReason
 from campaign.domain.days import HOUR_S, beijing_day, beijing_time, day_start_s
 from campaign.domain.decision import LAST_ASK_S
 from campaign.domain.finding import Kind, missing
+from campaign.domain.matching import Match
 from campaign.errors import BillRejected, LedgerRefused, NotFinished, SetupError, StorageError
+from campaign.ledger.store import Ledger
 from campaign.notify import Topic
 from campaign.rehearsal.rules import RehearsalMerchant
 from campaign.stages.news import of_night, of_run
@@ -321,6 +324,56 @@ def test_a_bill_that_cannot_be_used_stays_missing_and_the_others_are_matched(
     biller.change = lambda bill: bill
     biller.night()
     assert biller.memory.bills_missing == []
+
+
+def test_a_bill_whose_match_failed_is_kept_and_matched_the_night_after(biller: Operator) -> None:
+    """It is not fetched again, and after three months it could not be."""
+
+    def full(name: str, bills: Sequence[Bill]) -> Match:
+        raise StorageError(text("the disk is full"))
+
+    def double(lines: list[BillLine]) -> None:
+        lines.append(replace(lines[-1], flow_id="999"))
+
+    biller.change = lambda bill: with_lines(bill, double) if bill.lines else bill
+    biller.until(TODAY + DAY, 10.5)
+    with biller.machine.ledger() as ledger:
+        failed = night(replace(biller.watch(ledger), match=full), biller.memory)
+    assert night_exit_code(failed) == 5
+    biller.until(TODAY + 2 * DAY, 10.5)
+    kinds = [finding.kind for each in biller.night().campaigns for finding in each.findings]
+    assert kinds == [Kind.TWO_DEBITS]
+
+
+def test_a_bill_that_could_not_be_kept_is_fetched_again(biller: Operator, monkeypatch: Any) -> None:
+    def full(*_: object) -> None:
+        raise StorageError(text("the disk is full"))
+
+    biller.until(TODAY + DAY, 10.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "keep_bill", full)
+        assert biller.night().bill.missing == [TODAY]
+    assert biller.night().bill.days == [TODAY]
+
+
+def test_a_gap_that_only_an_older_campaign_can_see_is_not_forgotten_for_a_newer_one(
+    operator: Operator,
+) -> None:
+    """Each campaign is matched with the bills of its own days, and the last one is the newest."""
+    operator.bills_nightly = True
+    operator.machine.run(SHEET)
+    operator.until(TODAY + DAY, 10.5)
+    assert not operator.night().bill.breaks
+    operator.machine.top_up(100)
+    operator.until(TODAY + 3 * DAY, 12)
+    operator.machine.run(orders("oX 1.00"), name="spring")
+
+    def drop(lines: list[BillLine]) -> None:
+        lines[:] = [line for line in lines if line.fen != 100 or not line.incoming]
+
+    operator.change = lambda bill: with_lines(bill, drop) if bill.lines else bill
+    operator.until(TODAY + 4 * DAY, 10.5)
+    assert operator.night().bill.breaks
 
 
 def test_a_bill_that_stays_away_for_days_becomes_a_failure(biller: Operator) -> None:
