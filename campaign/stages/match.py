@@ -67,7 +67,8 @@ def keep(ledger: Ledger, campaign_name: str, found: Match, *, now_s: float) -> l
     """Keep a match and its bills in the ledger, for the report; returns the findings that are new."""
     with ledger.atomic():
         for bill in found.bills:
-            ledger.keep_bill(bill, now_s)
+            if not any(_is_part(bill, other) for other in found.bills):
+                ledger.keep_bill(bill, now_s)
         known = {finding.key for finding in ledger.findings(campaign_name)}
         ledger.keep_match(campaign_name, found.days, found.pairs, found.findings, now_s)
     return [finding for finding in found.findings if finding.key not in known]
@@ -92,5 +93,22 @@ def _kept(ledger: Ledger, campaign_name: str, bills: Sequence[Bill]) -> Iterator
             bill = Bill(file=kept.file, account=kept.account, asked_days=kept.asked_days)
         else:
             bill = parse_bill(kept.content, file=kept.file, account=kept.account, days=kept.asked_days)
-        if not any(bill.account == given.account and bill.days <= given.days for given in bills):
+        if not any(_replaces(given, bill) for given in bills):
             yield bill
+
+
+def _replaces(given: Bill, kept: Bill) -> bool:
+    """Whether a bill takes the place of an older one of its days: not one that was saved before the day was
+    over and waited since, for lines do not disappear from an account.
+    """
+    return given.account == kept.account and kept.days <= given.days and not _is_part(given, kept)
+
+
+def _is_part(bill: Bill, whole: Bill) -> bool:
+    """Whether another bill of the same account and days has all lines of this one, and more."""
+    return (
+        len(bill.lines) < len(whole.lines)
+        and bill.account == whole.account
+        and bill.days <= whole.days
+        and set(bill.lines) < set(whole.lines)
+    )

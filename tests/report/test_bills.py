@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from openpyxl import load_workbook
 from campaign.domain.answer import Outcome
 from campaign.domain.bill import Bill
 from campaign.domain.days import DAY_S, beijing_text
+from campaign.domain.finding import Kind
 from campaign.ledger.store import Ledger
 from campaign.rehearsal.bills import written as written_bill
 from campaign.report.verify import BILL_FIELDS
@@ -66,6 +68,24 @@ def ties(path: Path) -> list[list[Any]]:
     rows = cells(path, "Summary")
     first = next(n for n, row in enumerate(rows) if row[0] == "Tied to the funds bills")
     return rows[first + 2 : first + 13]
+
+
+def test_a_part_of_a_bill_that_waited_in_a_mailbox_hides_nothing_of_the_whole_one(ledger: Ledger) -> None:
+    """Saved at noon by hand, matched after the night's one of the same day: the second debit stays found."""
+    whole, part = bill_of(ledger, -188, 888, 300), bill_of(ledger, 188, 0, 0)
+    for bills in ((whole,), (part,), ()):
+        matched(ledger, *bills)
+        assert [finding.kind for finding in ledger.findings(NAME)] == [Kind.TWO_DEBITS]
+    day = date.fromisoformat(TODAY)
+    assert [kept.content for kept in ledger.kept_bills(day, day)] == [whole.content]
+
+
+def test_a_bill_that_says_otherwise_replaces_the_one_before(ledger: Ledger) -> None:
+    """Downloaded again, since the first was damaged."""
+    matched(ledger, bill_of(ledger, 188, 889, 300))
+    assert [finding.kind for finding in ledger.findings(NAME)] == [Kind.AMOUNT_DIFFERS]
+    matched(ledger, bill_of(ledger, 188, 888, 300))
+    assert not list(ledger.findings(NAME))
 
 
 def test_a_bill_that_fits_ties_to_the_fen(ledger: Ledger, tmp_path: Path) -> None:
