@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import filecmp
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from html.parser import HTMLParser
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from zipfile import ZipFile
 
 from campaign.errors import SetupError, UsageError
 from campaign.report.grid import SEAL_PROPERTY
@@ -192,18 +194,44 @@ def _xlsx_seal(path: Path) -> str:
 
 
 def _xlsx_cells(path: Path) -> Iterator[tuple[str, object]]:
-    """Every cell, first as formulas, then as the figures that were shown."""
+    """Every cell, first as formulas, then as the figures that were shown, and how; then what may cover it."""
     from openpyxl import load_workbook
 
     for values in (False, True):
         with closing(load_workbook(path, read_only=True, data_only=values)) as book:
-            yield "sheets", book.sheetnames
+            yield "sheets", [(sheet.title, sheet.sheet_state) for sheet in book.worksheets]
             for sheet in book.worksheets:
                 sheet.reset_dimensions()
                 for row in sheet.iter_rows():
                     for cell in row:
                         if cell.value is not None:
-                            yield f"{sheet.title}!{cell.coordinate}", cell.value
+                            place = f"{sheet.title}!{cell.coordinate}"
+                            yield place, _as_written(cell.value)
+                            if values:  # a format may have any text for any figure
+                                yield place, cell.number_format.replace("\\", "").removesuffix(";@")
+    with ZipFile(path) as parts:
+        names = parts.namelist()
+        yield "notes", sum("comments" in name.lower() for name in names)
+        drawn = (parts.read(name) for name in names if name.startswith("xl/drawings/"))
+        yield "pictures", sum(len(_COVERING.findall(part)) for part in drawn)
+        yield "formats", len(_CONDITIONAL_FORMAT.findall(parts.read("xl/styles.xml")))
+
+
+#: Pictures and shapes, which may stand over cells; charts are frames.
+_COVERING: Final = re.compile(rb"<(?:\w+:)?(?:sp|pic|cxnSp|grpSp)[\s>]")
+#: A way to show a figure that depends on a condition.
+_CONDITIONAL_FORMAT: Final = re.compile(rb"<dxf>(?:(?!</dxf>).)*<numFmt", re.DOTALL)
+_NEEDLESS_QUOTES: Final = re.compile(r"'(\w+)'!")
+_NUMBER: Final = re.compile(r"=-?[0-9.]+")
+
+
+def _as_written(value: object) -> object:
+    """A formula as every program writes it: they quote names and write out decimals as they like."""
+    if not isinstance(value, str) or not value.startswith("="):
+        return value
+    if _NUMBER.fullmatch(value):
+        return f"={float(value[1:])}"
+    return _NEEDLESS_QUOTES.sub(r"\1!", value)
 
 
 def _xlsx_rows(path: Path) -> Iterator[ReportRow]:

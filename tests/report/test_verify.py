@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import zipfile
 from contextlib import contextmanager
@@ -143,6 +144,40 @@ def test_a_report_saved_again_without_a_change_still_fits(ledger, tmp_path):
     data = json.loads(paths["json"].read_text())
     paths["json"].write_text(json.dumps(data, indent=2))
     assert verify(ledger, paths["json"]).good
+
+
+@pytest.mark.system
+def test_a_workbook_that_an_office_program_saved_again_still_fits(ledger, tmp_path):
+    path = written(ledger, tmp_path)["xlsx"]
+    subprocess.run(
+        ["soffice", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless",
+         "--convert-to", "xlsx:Calc MS Excel 2007 XML", "--outdir", tmp_path / "again", path],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert verify(ledger, tmp_path / "again" / path.name).difference is None
+
+
+@pytest.mark.parametrize(
+    "old, new, place",
+    [
+        # Every amount reads 88.00, whatever it is.
+        ('"166" formatCode="#,##0.00"', '"166" formatCode="&quot;88.00&quot;"', "Summary!"),
+        ('name="Exceptions" sheetId="3"', 'name="Exceptions" sheetId="3" state="hidden"', "sheets"),
+        ("<xdr:graphicFrame", "<xdr:sp></xdr:sp><xdr:graphicFrame", "pictures"),
+        ("<dxf>", '<dxf><numFmt numFmtId="999" formatCode="&quot;88.00&quot;"/>', "formats"),
+    ],
+)
+def test_what_makes_another_figure_of_a_cell_is_named(ledger, tmp_path, old, new, place):
+    path = written(ledger, tmp_path)["xlsx"]
+    replaced(path, old, new)
+    assert verify(ledger, path).difference.place.startswith(place)
+
+
+def test_a_note_in_a_cell_is_named(ledger, tmp_path):
+    path = written(ledger, tmp_path)["xlsx"]
+    with zipfile.ZipFile(path, "a") as parts:
+        parts.writestr("xl/comments1.xml", "<comments/>")
+    assert verify(ledger, path).difference.place == "notes"
 
 
 @pytest.mark.parametrize("kind", SEALED)
