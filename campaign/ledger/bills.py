@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import groupby
 from typing import Any, Final
@@ -28,10 +28,13 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enc
 class Bills(Reading):
     """Bills and matches."""
 
-    def keep_bill(self, bill: Bill, at_s: float) -> None:
+    def keep_bill(self, bill: Bill, at_s: float, *, beside: Collection[bytes] = ()) -> None:
         """Keep a bill's file as evidence; an older one of the same account and of its days is replaced.
 
         One that covers no day, and one that is kept already, are left alone.
+
+        Args:
+            beside: the files that stay, whatever their account and days: nobody may have said whose they are.
         """
         assert bill.content or not bill.lines, "a bill's lines are kept as its file"
         days = sorted(day.isoformat() for day in bill.days)
@@ -45,7 +48,7 @@ class Bills(Reading):
             ):
                 if unpacked(content) == bill.content and json.loads(known) == days:
                     return
-                if set(json.loads(known)) <= set(days):
+                if set(json.loads(known)) <= set(days) and unpacked(content) not in beside:
                     self._db.execute("DELETE FROM bill WHERE id = ?", (id_,))
             self._db.execute(
                 "INSERT INTO bill (file, account, first_day, last_day, days, asked, content)"

@@ -66,9 +66,9 @@ def match(
 def keep(ledger: Ledger, campaign_name: str, found: Match, *, now_s: float) -> list[Finding]:
     """Keep a match and its bills in the ledger, for the report; returns the findings that are new."""
     with ledger.atomic():
-        for bill in found.bills:
-            if not any(_is_part(bill, other) for other in found.bills):
-                ledger.keep_bill(bill, now_s)
+        whole = [bill for bill in found.bills if not any(_is_part(bill, other) for other in found.bills)]
+        for bill in whole:
+            ledger.keep_bill(bill, now_s, beside={other.content for other in whole if other.lines})
         known = {finding.key for finding in ledger.findings(campaign_name)}
         ledger.keep_match(campaign_name, found.days, found.pairs, found.findings, now_s)
     return [finding for finding in found.findings if finding.key not in known]
@@ -101,7 +101,13 @@ def _replaces(given: Bill, kept: Bill) -> bool:
     """Whether a bill takes the place of an older one of its days: not one that was saved before the day was
     over and waited since, for lines do not disappear from an account.
     """
-    return given.account == kept.account and kept.days <= given.days and not _is_part(given, kept)
+    if given.account != kept.account or not kept.days <= given.days or _is_part(given, kept):
+        return False
+    if given.account or not kept.lines:
+        return True
+    # Where nobody said whose they are, they are one account's if they have a movement in common.
+    moved = {line.flow_id for line in given.lines}
+    return any(line.flow_id in moved for line in kept.lines)
 
 
 def _is_part(bill: Bill, whole: Bill) -> bool:

@@ -80,6 +80,16 @@ def test_a_part_of_a_bill_that_waited_in_a_mailbox_hides_nothing_of_the_whole_on
     assert [kept.content for kept in ledger.kept_bills(day, day)] == [whole.content]
 
 
+def test_bills_of_two_accounts_are_kept_both_though_nobody_says_whose_they_are(ledger: Ledger) -> None:
+    """Named together they are one match; named again alone, neither takes the place of the other."""
+    basic, operation = bill_of(ledger, 188, 888, 0), bill_of(ledger, 0, 0, 300)
+    for bills in ((basic, operation), (), (operation,), (basic,), ()):
+        matched(ledger, *bills)
+        assert not list(ledger.findings(NAME))
+    day = date.fromisoformat(TODAY)
+    assert {kept.content for kept in ledger.kept_bills(day, day)} == {basic.content, operation.content}
+
+
 def test_a_bill_that_says_otherwise_replaces_the_one_before(ledger: Ledger) -> None:
     """Downloaded again, since the first was damaged."""
     matched(ledger, bill_of(ledger, 188, 889, 300))
