@@ -198,8 +198,14 @@ class Bills(Reading):
 
     def broken_matches(self) -> Iterator[str]:
         """The campaigns whose match is not what its event recorded. None, if all is well."""
+        # A match that was taken out whole has left its event.
         for name, covered in self._all(
-            "SELECT name, days FROM matching JOIN campaign ON campaign.id = campaign ORDER BY campaign.id"
+            f"""
+            SELECT name, days FROM campaign LEFT JOIN matching ON campaign.id = campaign
+            WHERE days IS NOT NULL OR EXISTS (
+                SELECT 1 FROM event WHERE event.campaign = campaign.id AND kind = '{EventKind.MATCHED}'
+            ) ORDER BY campaign.id
+            """
         ):
             values = {"campaign": name, "kind": EventKind.MATCHED}
             lines = self._all(

@@ -90,6 +90,15 @@ def test_bills_of_two_accounts_are_kept_both_though_nobody_says_whose_they_are(l
     assert {kept.content for kept in ledger.kept_bills(day, day)} == {basic.content, operation.content}
 
 
+def test_a_match_that_somebody_took_out_of_the_ledger_is_named_by_the_audit(ledger: Ledger) -> None:
+    """With it went the debit that nobody can explain, and the report called the campaign unmatched."""
+    matched(ledger, bill_of(ledger, -188, 888, 300))
+    assert not list(ledger.broken_matches())
+    for table in ("matching", "finding", "billed"):
+        ledger._db.execute(f"DELETE FROM {table}")  # noqa: S608 - a table of ours
+    assert list(ledger.broken_matches()) == [NAME]
+
+
 def test_a_bill_that_says_otherwise_replaces_the_one_before(ledger: Ledger) -> None:
     """Downloaded again, since the first was damaged."""
     matched(ledger, bill_of(ledger, 188, 889, 300))
