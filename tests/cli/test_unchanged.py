@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from campaign.domain.state import State
+from campaign.ledger.store import Ledger
 from tests.acceptance.world import HereDesk, Served
 
 Rows = list[tuple[str, str]]
@@ -174,7 +175,7 @@ def test_the_budget_is_looked_at_although_the_sheet_is_not(
     half_done: HereDesk, monkeypatch: pytest.MonkeyPatch, readings: Callable[[], int]
 ) -> None:
     """Whatever ate it since: here the whole of it, behind our back."""
-    monkeypatch.setattr(run_module._Planner, "_counted_fen", lambda _self: 5_000_000)
+    monkeypatch.setattr(Ledger, "counted_fen", lambda _self, _campaign: 5_000_000)
     result = half_done.run("run", "lantern.csv", "--yes")
     assert (result.code, readings()) == (3, 0)
     assert "campaign_yuan" in result.err
