@@ -572,6 +572,20 @@ MUTANTS = (
         ("tests/stages/test_reissue.py",),
     ),
     Mutant(
+        OUTCOMES,
+        "        if not doubted and not self._one(sql, (campaign,)):",
+        "        if not self._one(sql, (campaign,)):",
+        "a second number in doubt is repeated although the first was paid after all",
+        ("tests/stages/test_reissue.py",),
+    ),
+    Mutant(
+        OUTCOMES,
+        '            self._db.execute(_ASK_LATER.format(state=state), row | {"now_s": now_s})\n',
+        "            pass\n",
+        "a repeat of a second number that was due is sent although the first was paid after all",
+        ("tests/stages/test_reissue.py",),
+    ),
+    Mutant(
         STAGE_PLAN,
         "        _require_over(ledger, drafted)\n",
         "",

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from campaign.domain.answer import QueryAnswer, Status
-from campaign.domain.entry import Entry, Flag
+from campaign.domain.entry import Entry, Flag, Todo
 from campaign.domain.finding import debit_unexpected, refund_unexpected
 from campaign.domain.order import PacketOrder
 from campaign.domain.state import State
@@ -300,6 +300,33 @@ def test_not_even_by_a_run_that_is_at_work_already(machine: Machine, ask: Ask, s
         assert known.plan_digest == "", "so that the next command plans, and says why"
         send(desk, "lantern", wait_s=300.0, pause=machine.clock.sleep, say_behind=lambda: None)
         assert list(ledger.broken_events()) == list(ledger.unexplained()) == []
+    assert times_paid(machine)["oB"] == 1
+
+
+@pytest.mark.parametrize("first", ["asked", "to be repeated"])
+def test_a_second_number_in_doubt_is_asked_about_and_not_repeated(
+    machine: Machine, ask: Ask, sheet_of: SheetOf, first: str
+) -> None:
+    """Its request got lost; whether it is to be asked about or sent again when the first one shows up."""
+    die(machine, "oB")
+    machine.faults(answer_lost={"endpoint": "sendredpack"}, reset_before={"endpoint": "sendredpack"})
+    waiting = sheet_of(ask())
+    run_tied(machine, waiting)
+    [second] = [n for n, entry in machine.entries().items() if entry.issue == 2]
+    assert machine.entries()[second].state is State.IN_DOUBT
+    if first == "to be repeated":
+        for _ in range(2):  # two times NOT_FOUND
+            machine.later(3600.0)
+            look_up(machine, second)
+        assert machine.entries()[second].todo is Todo.REPEAT
+    machine.faults()
+    look_up(machine, pay_after_all(machine))
+    for _ in range(3):
+        machine.later(3600.0)
+        with machine.ledger() as ledger, machine.desk(ledger) as desk:
+            send(desk, "lantern", wait_s=300.0, pause=machine.clock.sleep, say_behind=lambda: None)
+            assert list(ledger.broken_events()) == list(ledger.unexplained()) == []
+    assert machine.entries()[second].state is State.IN_DOUBT
     assert times_paid(machine)["oB"] == 1
 
 
