@@ -16,7 +16,7 @@ from campaign.cli.names import chosen_campaigns, existing_ledger
 from campaign.config import Settings
 from campaign.domain.account import Account
 from campaign.domain.bill import Bill
-from campaign.domain.days import DAY_S, beijing_text, rfc3339
+from campaign.domain.days import DAY_S, beijing_day, beijing_text, rfc3339
 from campaign.domain.finding import KIND_TEXT, Finding, Kind
 from campaign.domain.mask import mask_openid
 from campaign.domain.matching import Match
@@ -152,8 +152,12 @@ def _bills(asked: _Asked, settings: Settings, session: Session) -> Iterator[Bill
 
     wanted = asked.account or settings.bill.account
     account = "" if wanted == "both" else wanted
+    # With --download the dates are those of the downloads; a file's lines say its own.
+    days = frozenset[date]() if asked.download else asked.days
     for file in asked.files:
-        yield parse_bill(file.read_bytes(), file=str(file), account=account, days=asked.days)
+        bill = parse_bill(file.read_bytes(), file=str(file), account=account, days=days)
+        _refuse_other_days(bill)
+        yield bill
     if not asked.download:
         return
     from campaign.cli.gateway import open_bills
@@ -162,6 +166,20 @@ def _bills(asked: _Asked, settings: Settings, session: Session) -> Iterator[Bill
         for day in sorted(asked.days):
             for each in [account] if account else ("Basic", "Operation"):
                 yield gateway.bill(day, each, now_s=SystemClock().now_s())
+
+
+def _refuse_other_days(bill: Bill) -> None:
+    """A file under the name of another day would take the place of that day's own.
+
+    Raises:
+        UsageError: it has lines of a day that is none of those said.
+    """
+    found = {beijing_day(line.billed_at_s) for line in bill.lines} if bill.asked_days else set()
+    if other := sorted(found - bill.asked_days):
+        raise UsageError(
+            text("{file} has lines of {day}, which no --date names.", file=bill.file, day=str(other[0])),
+            advice=text("Name every day that the file covers, or leave --date out: its lines tell."),
+        )
 
 
 # -- for programs

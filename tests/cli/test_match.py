@@ -161,6 +161,15 @@ def test_dates_say_which_days_a_file_covers(rows, capsys):
     assert "2 discrepancies" in capsys.readouterr().out
 
 
+def test_a_file_of_another_day_than_the_one_said_is_refused_and_replaces_nothing(rows, tmp_path, capsys):
+    """A slip in the date; under it the file would have taken the place of that day's own bill."""
+    assert main(["match", NAME, saved(*map(debit, rows)), "--date", "2026-03-03"]) == 0
+    later = saved(line("-1.00", at="2026-03-04 12:00:00"), name="0304.csv")
+    assert main(["match", NAME, later, "--date", "2026-03-03"]) == 2
+    assert "lines of 2026-03-04" in capsys.readouterr().err
+    assert main(["match", NAME]) == 0
+
+
 @pytest.mark.parametrize(
     "arguments, code, words",
     [
