@@ -19,6 +19,8 @@ LEDGER = ("tests/ledger/test_sends.py", "tests/ledger/test_questions.py", "tests
 WECHAT = ("tests/wechat/test_answers.py", *STAGES)
 ENVELOPES = ("tests/wechat/test_envelope.py",)
 PLANS = ("tests/ledger/test_plans.py",)
+BOOKS = ("tests/report/test_bills.py",)
+VERIFIED = ("tests/report/test_verify.py",)
 LEDGERS = ("tests/stages/test_ledgers.py", "tests/stages/test_plan.py")
 
 
@@ -59,6 +61,11 @@ CLIENT = "campaign/wechat/client.py"
 NAMES = "campaign/cli/names.py"
 REGISTRY = "campaign/ledger/registry.py"
 SEEN = "campaign/ledger/seen.py"
+BILLS = "campaign/ledger/bills.py"
+STAGE_MATCH = "campaign/stages/match.py"
+STAGE_REPORT = "campaign/stages/report.py"
+RECORDS = "campaign/stages/records.py"
+VERIFY = "campaign/report/verify.py"
 
 MUTANTS = (
     # Decisions
@@ -705,5 +712,47 @@ MUTANTS = (
         "            except (NotSent, NoAnswer) as error:\n                failures.append(error)",
         "the backup host gets what the first host may have",
         ("tests/wechat/test_transport.py",),
+    ),
+    Mutant(
+        STAGE_MATCH,
+        "kept.days <= given.days or _is_part(given, kept):",
+        "kept.days <= given.days:",
+        "a part of a bill hides what only the whole one shows",
+        BOOKS,
+    ),
+    Mutant(
+        STAGE_MATCH,
+        "    if given.account or not kept.lines:\n",
+        "    if True:\n",
+        "one account's bill takes the place of another's",
+        BOOKS,
+    ),
+    Mutant(
+        BILLS,
+        " and unpacked(content) not in beside:",
+        ":",
+        "one of two bills of a match is not kept",
+        BOOKS,
+    ),
+    Mutant(
+        STAGE_REPORT,
+        "        whole = not (news or other_version)\n",
+        "        whole = not (moved or other_version)\n",
+        "a report with news of its campaign alone is called whole",
+        VERIFIED,
+    ),
+    Mutant(
+        VERIFY,
+        "            if value != expected_value or not shared:\n",
+        "            if name in row.values and value != expected_value:\n",
+        "a field that was taken out of a report is not missed",
+        VERIFIED,
+    ),
+    Mutant(
+        RECORDS,
+        "entry.row_key if unmask else mask_inside(entry.row_key, entry.re_openid)",
+        "entry.row_key",
+        "an openid stands in a record as its row's key",
+        ("tests/stages/test_records.py",),
     ),
 )
