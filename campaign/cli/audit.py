@@ -31,8 +31,9 @@ def audit(session: Session) -> int:
         miscounted = list(islice(ledger.miscounted(), _NAMED)) if ledger else []
         days = list(islice(ledger.miscounted_days(), _NAMED)) if ledger else []
         matches = list(islice(ledger.broken_matches(), _NAMED)) if ledger else []
+        bills = list(islice(ledger.broken_bills(), _NAMED)) if ledger else []
         events, digest = ledger.head() if ledger else (0, "")
-    good = not (broken or unexplained or altered or miscounted or days or matches)
+    good = not (broken or unexplained or altered or miscounted or days or matches or bills)
     if session.json:
         session.answer_json(
             {
@@ -45,6 +46,7 @@ def audit(session: Session) -> int:
                 "altered_sums": miscounted,
                 "altered_days": [day.isoformat() for day in days],
                 "altered_matches": matches,
+                "altered_bills": bills,
             }
         )
     for number in broken:
@@ -86,6 +88,8 @@ def audit(session: Session) -> int:
             text("What the match of {campaign} with the funds bills brought was altered.", campaign=name),
             style="bold red",
         )
+    for file in bills:
+        session.tell(text("The kept funds bill {file} was altered.", file=file), style="bold red")
     if good:
         session.tell(
             text("All {events} events are whole, and every state follows from them.", events=events),

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import groupby
@@ -22,6 +24,8 @@ _LINE: Final = (
     "billed_at_s", "business_no", "flow_id", "business_name", "business_type", "incoming", "fen",
     "balance_fen", "applicant", "note", "voucher_no", "file", "line",
 )  # fmt: skip
+#: What names a kept bill, in its table and in its event.
+_BILL: Final = ("file", "account", "first_day", "last_day")
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -218,12 +222,24 @@ class Bills(Reading):
                 values,
             )
             last = self._one(
-                f"SELECT detail ->> 'digest' FROM event WHERE campaign = {CAMPAIGN_ID} AND kind = :kind"
-                " ORDER BY seq DESC LIMIT 1",
+                "SELECT CASE WHEN json_valid(detail) THEN detail ->> 'digest' END FROM event"
+                f" WHERE campaign = {CAMPAIGN_ID} AND kind = :kind ORDER BY seq DESC LIMIT 1",
                 values,
             )
             if last is None or last[0] != _digest(covered, lines, told):
                 yield name
+
+    def broken_bills(self) -> Iterator[str]:
+        """The files of kept bills that are not as they were kept. None, if all is well."""
+        kept: dict[tuple[object, ...], object] = {}
+        sql = "SELECT detail FROM event WHERE kind = ? AND json_valid(detail) ORDER BY seq"
+        for row in self._rows(sql, (EventKind.BILL_KEPT,)):
+            detail = json.loads(row[0])
+            kept[tuple(detail.get(name) for name in _BILL)] = detail.get("sha1")
+        for *bill, content in self._rows(f"SELECT {', '.join(_BILL)}, content FROM bill ORDER BY id"):
+            said = kept.get(tuple(bill))
+            if said is None or said != _sha1(content):
+                yield bill[0]
 
     def _finding_of(self, row: Row) -> Finding:
         number, content = row[0], json.loads(row[1])
@@ -236,6 +252,17 @@ class Bills(Reading):
             entry=None if number is None else self.entry(number),
             lines=tuple(_line_of(line) for line in content["lines"]),
         )
+
+
+def _sha1(stored: bytes) -> str | None:
+    """As `Bill.sha1`: of the uncompressed file; empty where there was no bill, None where it is damaged."""
+    try:
+        plain = unpacked(stored)
+        if plain.startswith(b"\x1f\x8b"):
+            plain = gzip.decompress(plain)
+    except (OSError, EOFError, zlib.error):
+        return None
+    return hashlib.sha1(plain, usedforsecurity=False).hexdigest() if plain else ""
 
 
 def _digest(covered: str, lines: Iterable[Row], told: Iterable[Row]) -> str:

@@ -261,6 +261,7 @@ class Month:
                 ("state", ledger.unexplained()),
                 ("row", ledger.altered_entries()),
                 ("match", ledger.broken_matches()),
+                ("bill", ledger.broken_bills()),
             ):
                 if found := list(islice(broken, 3)):
                     self._say(f"audit: {what} {found}")

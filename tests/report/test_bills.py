@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -15,6 +16,7 @@ from campaign.domain.answer import Outcome
 from campaign.domain.bill import Bill
 from campaign.domain.days import DAY_S, beijing_text
 from campaign.domain.finding import Kind
+from campaign.ledger.rows import packed
 from campaign.ledger.store import Ledger
 from campaign.rehearsal.bills import written as written_bill
 from campaign.report.verify import BILL_FIELDS
@@ -96,6 +98,26 @@ def test_a_match_that_somebody_took_out_of_the_ledger_is_named_by_the_audit(ledg
     assert not list(ledger.broken_matches())
     for table in ("matching", "finding", "billed"):
         ledger._db.execute(f"DELETE FROM {table}")
+    assert list(ledger.broken_matches()) == [NAME]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_kept_bill_that_somebody_altered_is_named_by_the_audit(ledger: Ledger, zipped: bool) -> None:
+    """The next match would have believed it."""
+    honest, altered = bill_of(ledger, -188, 888, 300), bill_of(ledger, 188, 888, 300)
+    if zipped:
+        content = gzip.compress(honest.content)
+        honest = parse_bill(content, file=honest.file, days=honest.asked_days)
+    matched(ledger, honest, Bill(file="none", account="Basic", asked_days=honest.asked_days))
+    assert not list(ledger.broken_bills())
+    ledger._db.execute("UPDATE bill SET content = ? WHERE file <> 'none'", (packed(altered.content),))
+    assert list(ledger.broken_bills()) == [honest.file]
+    for content in (packed(b""), packed(b"\x1f\x8bno gzip"), b"\x01no deflate"):
+        ledger._db.execute("UPDATE bill SET content = ? WHERE file <> 'none'", (content,))
+        assert list(ledger.broken_bills()) == [honest.file]
+    ledger._db.execute("DROP TRIGGER event_is_final")
+    ledger._db.execute("UPDATE event SET detail = '{' WHERE kind IN ('bill_kept', 'matched')")
+    assert sorted(ledger.broken_bills()) == [honest.file, "none"]
     assert list(ledger.broken_matches()) == [NAME]
 
 
