@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,6 +31,8 @@ _TOLD: Final = 20
 _TOLD_ALIKE: Final = 5
 #: Their values are openids, of whatever shape.
 _OPENID_COLUMNS: Final = frozenset({"re_openid", "row_key"})
+#: The rest of an openid at the end of a value that was shortened.
+_CUT_OPENID: Final = re.compile(r"(?<![0-9A-Za-z])(o[0-9A-Za-z_-]+)…$")
 #: So many different packets are shown.
 _PREVIEWS: Final = 3
 
@@ -179,8 +182,7 @@ def tell_reading(reading: Reading, session: Session, *, unmask: bool, files: Seq
         answer = _as_json(reading, session, unmask=unmask)
         session.answer_json(answer | {"files": [str(file) for file in files]})
         return
-    for note in reading.notes:
-        session.say(note)
+    tell_notes(reading, session)
     if not reading.problems:
         return
     rows = len({problem.source.row for problem in reading.problems})
@@ -201,10 +203,11 @@ def tell_reading(reading: Reading, session: Session, *, unmask: bool, files: Seq
         shown = alike[: min(_TOLD_ALIKE, _TOLD - told)]
         told += len(shown)
         for problem in shown:
-            session.tell(text("  {place}: {problem}", place=_place(problem), problem=problem.problem))
+            says = _said(problem.problem, session, unmask=False)
+            session.tell(text("  {place}: {problem}", place=_place(problem), problem=says))
         if len(alike) > len(shown):
             session.tell(text("  … and {more} more rows like these", more=len(alike) - len(shown)))
-        session.tell(text("    → {advice}", advice=alike[0].advice))
+        session.tell(text("    → {advice}", advice=_said(alike[0].advice, session, unmask=False)))
     if told < len(reading.problems):
         more = len(reading.problems) - told
         where = (
@@ -216,6 +219,12 @@ def tell_reading(reading: Reading, session: Session, *, unmask: bool, files: Seq
             )
         )
         session.tell(text("{more} more problems: {where}.", more=more, where=where))
+
+
+def tell_notes(reading: Reading, session: Session) -> None:
+    """What was removed, recognised or assumed, on stderr."""
+    for note in reading.notes:
+        session.say(Text("{note}", {"note": _said(note, session, unmask=False)}))
 
 
 def _by_kind(problems: Sequence[RowProblem]) -> list[list[RowProblem]]:
@@ -243,18 +252,25 @@ def _value(problem: RowProblem, *, unmask: bool) -> str:
     """What the cell holds; an openid may also be a row's key, or stand where it does not belong."""
     if unmask:
         return problem.value
-    return mask_openid(problem.value) if problem.column in _OPENID_COLUMNS else masked(problem.value)
+    if problem.column in _OPENID_COLUMNS:
+        return mask_openid(problem.value)
+    return _CUT_OPENID.sub(lambda found: f"{mask_openid(found[1])}…", masked(problem.value))
+
+
+def _said(sentence: Text, session: Session, *, unmask: bool) -> str:
+    """A sentence in the reader's language; what it quotes from the sheet may hold an openid, too."""
+    said = session.speech.say(sentence)
+    return said if unmask else masked(said)
 
 
 def _as_json(reading: Reading, session: Session, *, unmask: bool) -> dict[str, object]:
-    say = session.speech.say
     return {
         "file": reading.file,
         "sheet": reading.sheet,
         "rows": reading.rows,
         "ok": len(reading.orders),
         "fen": {"total": sum(fen for _, fen in reading.orders.payments())},
-        "notes": [say(note) for note in reading.notes],
+        "notes": [_said(note, session, unmask=unmask) for note in reading.notes],
         "problems": [
             {
                 "sheet": problem.source.sheet,
@@ -262,8 +278,8 @@ def _as_json(reading: Reading, session: Session, *, unmask: bool) -> dict[str, o
                 "column": problem.column or None,
                 "cell": problem.cell or None,
                 "value": _value(problem, unmask=unmask),
-                "problem": say(problem.problem),
-                "advice": say(problem.advice),
+                "problem": _said(problem.problem, session, unmask=unmask),
+                "advice": _said(problem.advice, session, unmask=unmask),
             }
             for problem in reading.problems
         ],

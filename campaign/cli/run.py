@@ -10,7 +10,7 @@ import click
 
 from campaign import notify
 from campaign.cli.answers import as_json, exit_code, tell
-from campaign.cli.check import facts_of, read_options, tell_reading
+from campaign.cli.check import facts_of, read_options, tell_notes, tell_reading
 from campaign.cli.desk import interruptible, open_desk
 from campaign.cli.forecast import tell_forecast, tell_rest
 from campaign.cli.frame import Session, answers_json, command, option, pass_session
@@ -332,8 +332,7 @@ class _Planner:
         may_repeat |= self._refuse_same_list(
             drafted, may_repeat, may_ask=self._session.interactive, lost=lost
         )
-        for note in reading.notes:
-            self._session.say(note)
+        tell_notes(reading, self._session)
         planned = self._forecast(drafted.pending)
         self._require_within_limits(planned)
         if not self._agreed(planned, tell_forecast, yes=yes):

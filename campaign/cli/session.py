@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
-from campaign.domain.mask import mask_openid
+from campaign.domain.mask import mask_inside
 from campaign.errors import CampaignError, UsageError
 from campaign.i18n import Speech, choose_language, language_in
 from campaign.text import Text, text
@@ -29,8 +29,7 @@ SCHEMA_VERSION: Final = 1
 
 _YES: Final = frozenset({"y", "yes", "是", "好", "确认"})
 #: What a log may never show: openids, and anything in the shape of a key or a signature.
-_OPENID: Final = re.compile(r"\bo[0-9A-Za-z_-]{27}(?![0-9A-Za-z_-])")
-_KEY_LIKE: Final = re.compile(r"\b(?:[0-9A-Za-z]{32}|[0-9A-F]{64})\b")
+_KEY_LIKE: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Za-z]{32}|[0-9A-F]{64})(?![0-9A-Za-z])")
 _HIDDEN_NAMES: Final = frozenset({"api_key", "key", "password", "sign", "private_key"})
 
 
@@ -133,14 +132,18 @@ class Session:
         click.echo(json.dumps(whole, ensure_ascii=not utf8))
 
     def explain(self, error: CampaignError) -> None:
-        """Tell a person what happened and what to do; with ``--json`` tell the program too."""
-        self.say(text("Error: {message}", message=error.message), style="bold red")
+        """Tell a person what happened and what to do; with ``--json`` tell the program too.
+
+        Openids are masked, also in what is quoted from a sheet or an answer.
+        """
+        message = mask_inside(self.speech.say(error.message))
+        self.say(text("Error: {message}", message=message), style="bold red")
         if error.advice:
             self.say(Text("→ {advice}", {"advice": error.advice}))
         self.answer_error(
             type(error).__name__,
             error.exit_code,
-            message=self.speech.say(error.message),
+            message=message,
             advice=self.speech.say(error.advice) if error.advice else "",
         )
 
@@ -204,7 +207,7 @@ pass_session = click.make_pass_decorator(Session)
 
 def masked(words: str) -> str:
     """Text that may be logged: openids shortened, whatever looks like a key or a signature removed."""
-    return _KEY_LIKE.sub("[hidden]", _OPENID.sub(lambda found: mask_openid(found[0]), words))
+    return _KEY_LIKE.sub("[hidden]", mask_inside(words))
 
 
 def _masked(_logger: object, _method: str, event: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import Final
 
 _SHOWN_FIRST = 2
 _SHOWN_LAST = 4
-#: What looks like an openid, wherever it stands.
-_OPENID: Final = re.compile(r"\bo[0-9A-Za-z_-]{27}(?![0-9A-Za-z_-])")
+#: What looks like an openid, wherever it stands. Not ``\b``, to which a Chinese character is a letter.
+_OPENID: Final = re.compile(r"(?<![0-9A-Za-z])o[0-9A-Za-z_-]{27}(?![0-9A-Za-z_-])")
 #: An openid that is shorter than this may be a part of any word.
 _LONG: Final = 2 * (_SHOWN_FIRST + _SHOWN_LAST)
 

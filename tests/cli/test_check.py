@@ -79,6 +79,10 @@ def test_an_openid_is_masked_in_whatever_column_it_stands(desk: HereDesk, people
     sheets = {
         "ids.csv": ("id,openid,amount", [(who, who, "1.00"), (who, people[1][0], "1.00")]),
         "amounts.csv": ("openid,amount", [(who, who)]),
+        "greetings.csv": ("openid,amount,祝福语", [(people[1][0], "1.00", f"给{who}的🧧")]),
+        "titles.csv": (f"给{who},的红包", [("openid", "amount"), (people[1][0], "0.01")]),
+        "headless.csv": (f"{who},1.00", [(people[1][0], "1.00")]),
+        "long.csv": ("openid,amount,祝福语", [(people[1][0], "1.00", f"{'好' * 35}{who}")]),
         "ours.csv": (
             "openid,amount,campaign,row_key,issue,check",
             [(people[1][0], "1.00", "ours", f"{who} #2", "1", "ALTERED0")],
@@ -89,8 +93,8 @@ def test_an_openid_is_masked_in_whatever_column_it_stands(desk: HereDesk, people
         for arguments in ([], ["--json"]):
             result = desk.run("check", name, *arguments)
             assert result.code == 3
-            assert who not in result.said
-        assert who in desk.run("check", name, "--json", "--unmask").out
+            assert who[:20] not in result.said
+        assert name == "headless.csv" or who[:20] in desk.run("check", name, "--json", "--unmask").out
 
 
 def test_the_budget_is_a_problem_of_the_whole_sheet(desk: HereDesk, people: Rows) -> None:

@@ -463,6 +463,9 @@ def test_exceptions_in_logs_are_masked_too(capsys, probe):
 @pytest.mark.parametrize("words, shown", [
     (f"({OPENID})", "(oS…0001)"),
     (f"sign={KEY.upper()};", "sign=[hidden];"),
+    (f"用户{OPENID}不存在", "用户oS…0001不存在"),  # to a pattern's \\b a Chinese character is a letter
+    (f"id_{OPENID}", "id_oS…0001"),
+    (f"密钥{KEY}错误_{KEY}", "密钥[hidden]错误_[hidden]"),
     ("1900000109ABCDEFGHJKMNPQRSTV", "1900000109ABCDEFGHJKMNPQRSTV"),  # a bill number is no secret
     ("wx0123456789abcdef", "wx0123456789abcdef"),
 ])  # fmt: skip
