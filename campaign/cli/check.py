@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +98,8 @@ def check(
     limits = settings.limits.as_limits()
     planned = forecast(reading.orders, limits, sends_per_second=settings.gateway.sends_per_second)
     whole = Source(file=reading.file, sheet=reading.sheet, row=0)
-    reading = replace(reading, problems=(*reading.problems, *budget_problems(planned, limits, whole)))
+    if beyond := budget_problems(planned, limits, whole):
+        reading = replace(reading, problems=(*reading.problems, *beyond))
     annotated = None
     if out:
         job = Annotating(
@@ -179,8 +180,9 @@ def facts_of(reading: Reading, *, partial: bool, plan_digest: str) -> SheetFacts
 def tell_reading(reading: Reading, session: Session, *, unmask: bool, files: Sequence[Path] = ()) -> None:
     """The contract's JSON of ``check``, or the notes and problems in sentences, grouped by kind."""
     if session.json:
-        answer = _as_json(reading, session, unmask=unmask)
-        session.answer_json(answer | {"files": [str(file) for file in files]})
+        answer = _as_json(reading, session, unmask=unmask) | {"files": [str(file) for file in files]}
+        problems = (_problem_json(problem, session, unmask=unmask) for problem in reading.problems)
+        session.answer_json(answer, problems=problems)
         return
     tell_notes(reading, session)
     if not reading.problems:
@@ -197,16 +199,16 @@ def tell_reading(reading: Reading, session: Session, *, unmask: bool, files: Seq
         style="bold",
     )
     told = 0
-    for alike in _by_kind(reading.problems):
+    for count, alike in _by_kind(reading.problems):
         if told >= _TOLD:
             break
-        shown = alike[: min(_TOLD_ALIKE, _TOLD - told)]
+        shown = alike[: _TOLD - told]
         told += len(shown)
         for problem in shown:
             says = _said(problem.problem, session, unmask=False)
             session.tell(text("  {place}: {problem}", place=_place(problem), problem=says))
-        if len(alike) > len(shown):
-            session.tell(text("  … and {more} more rows like these", more=len(alike) - len(shown)))
+        if count > len(shown):
+            session.tell(text("  … and {more} more rows like these", more=count - len(shown)))
         session.tell(text("    → {advice}", advice=_said(alike[0].advice, session, unmask=False)))
     if told < len(reading.problems):
         more = len(reading.problems) - told
@@ -227,12 +229,16 @@ def tell_notes(reading: Reading, session: Session) -> None:
         session.say(Text("{note}", {"note": _said(note, session, unmask=False)}))
 
 
-def _by_kind(problems: Sequence[RowProblem]) -> list[list[RowProblem]]:
-    """Problems that say the same of different rows, together, the first met first."""
-    kinds: dict[tuple[str, str], list[RowProblem]] = defaultdict(list)
+def _by_kind(problems: Sequence[RowProblem]) -> list[tuple[int, list[RowProblem]]]:
+    """Problems that say the same of different rows, the first met first: how many, and the first of them."""
+    counts: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], list[RowProblem]] = defaultdict(list)
     for problem in problems:
-        kinds[problem.column, problem.problem.template].append(problem)
-    return list(kinds.values())
+        kind = problem.column, problem.problem.template
+        counts[kind] += 1
+        if counts[kind] <= _TOLD_ALIKE:
+            first[kind].append(problem)
+    return [(counts[kind], alike) for kind, alike in first.items()]
 
 
 def _place(problem: RowProblem) -> Text:
@@ -271,16 +277,16 @@ def _as_json(reading: Reading, session: Session, *, unmask: bool) -> dict[str, o
         "ok": len(reading.orders),
         "fen": {"total": sum(fen for _, fen in reading.orders.payments())},
         "notes": [_said(note, session, unmask=unmask) for note in reading.notes],
-        "problems": [
-            {
-                "sheet": problem.source.sheet,
-                "row": problem.source.row or None,
-                "column": problem.column or None,
-                "cell": problem.cell or None,
-                "value": _value(problem, unmask=unmask),
-                "problem": _said(problem.problem, session, unmask=unmask),
-                "advice": _said(problem.advice, session, unmask=unmask),
-            }
-            for problem in reading.problems
-        ],
+    }
+
+
+def _problem_json(problem: RowProblem, session: Session, *, unmask: bool) -> dict[str, object]:
+    return {
+        "sheet": problem.source.sheet,
+        "row": problem.source.row or None,
+        "column": problem.column or None,
+        "cell": problem.cell or None,
+        "value": _value(problem, unmask=unmask),
+        "problem": _said(problem.problem, session, unmask=unmask),
+        "advice": _said(problem.advice, session, unmask=unmask),
     }

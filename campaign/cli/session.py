@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -122,14 +122,26 @@ class Session:
         self.console.print(self.speech.say(question), "[y/N] ", end="", markup=False, soft_wrap=True)
         return sys.stdin.readline().strip().casefold() in _YES
 
-    def answer_json(self, answer: Mapping[str, Any]) -> None:
-        """The command's answer: exactly one JSON object on stdout."""
+    def answer_json(self, answer: Mapping[str, Any], **lists: Iterable[object]) -> None:
+        """The command's answer: exactly one JSON object on stdout.
+
+        Args:
+            lists: further members, written item by item: a million of them need not exist together.
+        """
         assert not self._answered, "a command answers once"
         self._answered = True
         gateway = self._settings.gateway_name() if self._settings else None
         whole = {"schema_version": SCHEMA_VERSION, "gateway": gateway, **answer}
         utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
-        click.echo(json.dumps(whole, ensure_ascii=not utf8))
+        encode = json.JSONEncoder(ensure_ascii=not utf8).encode
+        write = sys.stdout.write
+        write(encode(whole)[:-1])
+        for name, items in lists.items():
+            write(f", {encode(name)}: [")
+            for at, item in enumerate(items):
+                write(f", {encode(item)}" if at else encode(item))
+            write("]")
+        click.echo("}")
 
     def explain(self, error: CampaignError) -> None:
         """Tell a person what happened and what to do; with ``--json`` tell the program too.
