@@ -422,15 +422,22 @@ def _check_people(
     A row of a fix sheet that changes the openid may meet a person who was paid meanwhile through the
     corrected original. With an id column that cannot be: the corrected original keeps its key. A reissued
     row that was this person's before is nobody else's either, whatever other rows the person has.
+
+    A row that was not sent yet may take an openid that had a row of its own. Where that row is no longer
+    there, both were meant to be one packet; if it may have been paid, it stays the one.
     """
     for order in draft.new if elsewhere else ():
         others = elsewhere.get(order.re_openid)
         own = order.tie and any(k.re_openid == order.re_openid for k in issues.get(order.tie.row_key, ()))
         if others and not (order.tie and keys_are_ids) and not own:
             draft.conflicts.append(_other_key(order, others[0]))
-    for known, order in draft.revised:
-        others = elsewhere.get(order.re_openid)
-        if others and order.tie and order.re_openid != known.re_openid and not keys_are_ids:
+    for known, order in draft.revised if elsewhere else ():
+        if order.re_openid == known.re_openid or (order.tie and keys_are_ids):
+            continue
+        others = elsewhere.get(order.re_openid, [])
+        if not order.tie:
+            others = list(filter(_may_be_stored, others))
+        if others:
             draft.conflicts.append(_other_key(order, others[0]))
 
 

@@ -456,6 +456,28 @@ class TestFixSheets:
         assert Clash.OTHER_KEY in clashes(draft(repeats("oB 1.00"), ledger, key_column=ORDINAL))
 
 
+class TestCorrectedPeople:
+    """A row that was not sent yet takes another person's openid, and that person's own row is gone."""
+
+    @pytest.mark.parametrize("unsent", [{"state": State.PLANNED, "sent": False}, UNSTORED])
+    @pytest.mark.parametrize("state", [State.IN_DOUBT, State.PARKED, State.ACCEPTED, State.RECEIVED])
+    def test_who_was_sent_under_a_row_that_is_gone_is_not_paid_under_another(self, unsent, state):
+        """Two rows turned out to be one person, and the wrong one of them was taken away."""
+        ledger = [known("7: oA 1.88", **unsent), known("8: oB 1.88", state)]
+        assert clashes(draft(orders("7: oB 1.88"), ledger, key_column=ID)) == [Clash.OTHER_KEY]
+
+    def test_a_row_of_their_own_may_stand_beside_it(self):
+        ledger = [known("7: oA 1.88", State.PLANNED, sent=False), known("8: oB 1.88", State.ACCEPTED)]
+        drafted = draft(orders("7: oB 1.88", "8: oB 1.88"), ledger, key_column=ID)
+        assert (revised(drafted), drafted.conflicts) == (["7"], [])
+
+    @pytest.mark.parametrize("gone", [{"state": State.PLANNED, "sent": False}, UNSTORED])
+    def test_what_cannot_have_been_paid_may_be_taken_away(self, gone):
+        ledger = [known("7: oA 1.88", State.PLANNED, sent=False), known("8: oB 1.88", **gone)]
+        drafted = draft(orders("7: oB 1.88"), ledger, key_column=ID)
+        assert (revised(drafted), drafted.conflicts) == (["7"], [])
+
+
 class TestReissues:
     """A second number needs the proof that the first one is dead (section 3)."""
 

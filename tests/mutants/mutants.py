@@ -323,6 +323,13 @@ MUTANTS = (
         LEDGER,
     ),
     Mutant(
+        DRAFT,
+        "            others = list(filter(_may_be_stored, others))",
+        "            others = []",
+        "who was paid under a row that was taken away is paid again under a corrected one",
+        ("tests/domain/test_plan.py",),
+    ),
+    Mutant(
         SENDS,
         "            if cap:\n                held.append((entry, cap))\n            else:",
         "            if not cap or cap is not Cap.PERSON_DAY:",
