@@ -127,13 +127,15 @@ def run(
         other_ledgers(settings, clock) as others,
     ):
         _refuse_cancelled(ledger, campaign, reopen=reopen)
-        planner = _Planner(session, settings, ledger, others, clock, campaign, facts)
+        planner = _Planner(
+            session, settings, ledger, others, clock, campaign, facts, may_repeat=_named(also_pays)
+        )
         if same:
             same.require_still(ledger)
         agreed = (
             planner.agree_to_rest(yes=yes)
             if reading is None
-            else planner.plan(reading, _named(also_pays), yes=yes, reopen=reopen)
+            else planner.plan(reading, yes=yes, reopen=reopen)
         )
         if not agreed:
             session.say(text("Nothing was sent and nothing was recorded."))
@@ -313,14 +315,18 @@ class _Planner:
         clock: Clock,
         campaign: str,
         facts: SheetFacts,
+        *,
+        may_repeat: frozenset[str],
     ) -> None:
         self._session, self._settings, self._clock = session, settings, clock
         self._ledger, self._others = ledger, others
         self._campaign, self._facts = campaign, facts
+        #: The campaigns whose people may be paid once more.
+        self._may_repeat = may_repeat
         #: Whether entries were sent with other values than the sheet and the settings have now.
         self._outdated = False
 
-    def plan(self, reading: Reading, may_repeat: frozenset[str], *, yes: bool, reopen: bool) -> bool:
+    def plan(self, reading: Reading, *, yes: bool, reopen: bool) -> bool:
         """Show what would be paid, ask, and give every row its entry; whether somebody agreed.
 
         Raises:
@@ -329,9 +335,7 @@ class _Planner:
         """
         drafted = self._draft(reading)
         lost = lost_lists(self._settings, (self._ledger, *self._others.now()))
-        may_repeat |= self._refuse_same_list(
-            drafted, may_repeat, may_ask=self._session.interactive, lost=lost
-        )
+        self._may_repeat |= self._refuse_same_list(drafted, may_ask=self._session.interactive, lost=lost)
         tell_notes(reading, self._session)
         planned = self._forecast(drafted.pending)
         self._require_within_limits(planned)
@@ -340,7 +344,7 @@ class _Planner:
         remember_rows(self._settings, drafted, self._clock.now_s())
         with self._ledger.atomic():
             # While the question was open, somebody may have planned a copy of this list.
-            self._refuse_same_list(drafted, may_repeat, may_ask=False)
+            self._refuse_same_list(drafted, may_ask=False)
             if reopen:
                 self._ledger.reopen(self._campaign, self._clock.now_s())
             self._write(drafted)
@@ -373,8 +377,11 @@ class _Planner:
         if reading.digest != self._facts.digest:  # somebody saved it meanwhile: the next run's to look at
             return False
         try:
-            again = self._draft(reading)
-            self._write(again)
+            with self._ledger.atomic():
+                again = self._draft(reading)
+                # While a row was refused, it did not count as paid: another campaign may have its people now.
+                self._refuse_same_list(again, may_ask=False)
+                self._write(again)
         except Conflict:  # refused before anything is sent, so that is the next run's to say
             return False
         return bool(again.revised)
@@ -394,7 +401,7 @@ class _Planner:
         plan(self._ledger, drafted, sheet=self._facts, title=title, now_s=self._clock.now_s())
 
     def _refuse_same_list(
-        self, drafted: Draft, also_pays: frozenset[str], *, may_ask: bool, lost: Sequence[Lost] = ()
+        self, drafted: Draft, *, may_ask: bool, lost: Sequence[Lost] = ()
     ) -> frozenset[str]:
         return _refuse_same_list(
             self._session,
@@ -402,7 +409,7 @@ class _Planner:
             self._clock,
             drafted,
             self._facts,
-            also_pays=also_pays,
+            also_pays=self._may_repeat,
             may_ask=may_ask,
             lost=lost,
         )

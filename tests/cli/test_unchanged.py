@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from campaign.domain.state import State
+from campaign.domain.answer import Outcome, Reach, SendAnswer
+from campaign.domain.decision import Step
+from campaign.domain.state import Evidence, State
+from campaign.ledger.records import SendResult
 from campaign.ledger.store import Ledger
 from tests.acceptance.world import HereDesk, Served
 
@@ -211,3 +215,31 @@ def test_with_a_second_ledger_the_lists_are_compared_again(
     readings()
     assert half_done.run("run", "lantern.csv", "--yes").code == 0
     assert readings() >= 1
+
+
+@pytest.mark.parametrize("more", [[], ["--also-pays", "copy"]])
+def test_what_another_campaign_pays_meanwhile_is_not_taken_up_again(
+    half_done: HereDesk, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    """While a refused row does not count as paid, another process may plan a copy of the list."""
+    taken_up: list[bool] = []
+
+    def refused_while_a_copy_is_planned(
+        desk: Any, campaign: str, *, replan: Callable[[], bool], **_: Any
+    ) -> None:
+        ledger, now_s = desk.ledger, desk.clock.now_s()
+        [entry] = ledger.sendable(campaign, now_s=now_s, limit=1)
+        [sending] = ledger.begin_sends(
+            [entry], limits=desk.limits, now_s=now_s, owner="us", lease_s=9
+        ).entries
+        answer = SendAnswer(outcome=Outcome.REFUSED, reach=Reach.ABORT)
+        step = Step(state=State.REJECTED, evidence=Evidence.UNSTORED)
+        ledger.end_sends([SendResult(entry=sending, answer=answer, step=step)], now_s)
+        ledger.save_campaign(replace(ledger.campaign(campaign), name="copy"), now_s)
+        ledger.add_entries([replace(entry, campaign="copy", mch_billno=f"{entry.mch_billno[:-1]}#")], now_s)
+        assert ledger.may_take_up_again(campaign)
+        taken_up.append(replan())
+
+    monkeypatch.setattr(run_module, "send", refused_while_a_copy_is_planned)
+    half_done.run("run", "lantern.csv", "--yes", *more)
+    assert taken_up == [bool(more)]

@@ -648,6 +648,13 @@ MUTANTS = (
         "a row that was stored after all takes a correction",
         LEDGER,
     ),
+    Mutant(
+        "campaign/cli/run.py",
+        "                self._refuse_same_list(again, may_ask=False)\n",
+        "",
+        "a refused row is taken up again although another campaign pays its people now",
+        ("tests/cli/test_unchanged.py",),
+    ),
     # WeChat Pay's words
     Mutant(
         ENVELOPE,

@@ -476,6 +476,7 @@ class Machine:
                     return False
                 try:
                     again = drafting()
+                    self._refuse_same_list((ledger, *others.now()), again, facts, also_pays)
                     plan(ledger, again, sheet=facts, title="", now_s=clock.now_s())
                 except Conflict:
                     return False
