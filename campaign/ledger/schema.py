@@ -336,7 +336,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     try:
         migrations.apply(Database(connection))
         for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-            raise sqlite3.IntegrityError(f"row {row} of {table} lacks its {parent}")
+            damage = sqlite3.DatabaseError(f"row {row} of {table} lacks its {parent}")
+            damage.sqlite_errorname = "SQLITE_CORRUPT"  # as SQLite would call it, and `file.said` says it
+            raise damage
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # a full disk has undone it already

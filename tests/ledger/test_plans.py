@@ -13,6 +13,7 @@ from campaign.domain.answer import Outcome
 from campaign.domain.campaign import Campaign
 from campaign.domain.decision import Step
 from campaign.domain.state import Evidence, State
+from campaign.errors import LedgerRefused
 from campaign.ledger import schema
 from campaign.ledger.records import EventKind
 from campaign.ledger.rows import planned_check
@@ -252,6 +253,15 @@ def older(tmp_path: Path) -> Path:
     assert schema.version(connection) == 3 < schema.VERSION
     connection.close()
     return path
+
+
+def test_an_older_ledger_that_lost_a_row_is_called_damaged_and_stays_as_it_is(older: Path) -> None:
+    with sqlite3.connect(older) as connection:
+        connection.execute("INSERT INTO attempt (entry, n, begun_at_s) VALUES (99, 1, 0)")
+    connection.close()
+    with pytest.raises(LedgerRefused, match="of attempt lacks its entry"), reopen(older):
+        pass
+    assert schema.version(sqlite3.connect(older)) == 3
 
 
 def test_an_older_ledger_gets_the_tables_of_a_new_one(older: Path, ledger: Ledger) -> None:
