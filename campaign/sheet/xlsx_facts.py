@@ -96,7 +96,7 @@ class XlsxFacts:
         in_cells = False
         cells = Pieces(self._file)
         # What is plain has a place for each cell, so only a large part can have too many of them.
-        may_be_too_many = cells.could_fill(self._zip.getinfo(part).file_size, _CELL_BYTES)
+        may_be_too_many = cells.could_fill(self._size(part), _CELL_BYTES)
         for chunk in self._chunks(part):
             window = tail + chunk
             if not in_cells:
@@ -126,6 +126,13 @@ class XlsxFacts:
                     yield chunk
             except DAMAGE as error:
                 raise Unreadable(part) from error
+
+    def _size(self, part: str) -> int:
+        """In bytes, unpacked, as the package's directory has it."""
+        try:
+            return self._zip.getinfo(part).file_size
+        except DAMAGE as error:
+            raise Unreadable(part) from error
 
     def _open(self, part: str) -> IO[bytes]:
         try:

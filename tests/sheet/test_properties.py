@@ -180,6 +180,19 @@ def test_damaged_files_are_refused_or_read_but_never_crash(sample: Any, at: int,
             read_sheet(path, options(**sample.options))
 
 
+@pytest.mark.parametrize("name", ["large_amounts.xlsx", "hidden_column.xlsx"])
+def test_a_package_that_lacks_a_part_is_refused_or_read_but_never_crashes(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(WILD / name) as whole:
+        parts = {part: whole.read(part) for part in whole.namelist()}
+    for lost in parts:
+        path = tmp_path / name
+        with zipfile.ZipFile(path, "w") as lacking:
+            for part in parts.keys() - {lost}:
+                lacking.writestr(part, parts[part])
+        with contextlib.suppress(SheetRejected):
+            read_sheet(path, options())
+
+
 XML_PARTS = ["xl/worksheets/sheet1.xml", "xl/workbook.xml", "xl/styles.xml", "xl/sharedStrings.xml"]
 
 
