@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.cli.desk import EXIT_INTERRUPTED
@@ -85,18 +85,12 @@ class BigCampaign:
                         wanted, limits=limits, now_s=now_s, owner="bench", lease_s=300.0
                     )
                     results = []
-                    for entry in begun.entries:
-                        raw = accepted({**entry.parameters}, entry.row)
+                    for number, entry in enumerate(begun.entries, self._accepted):
+                        raw = accepted({**entry.parameters}, number)
                         answer = SendAnswer(
-                            outcome=Outcome.ACCEPTED, send_listid=f"1000041701{entry.row:018d}", raw=raw
+                            outcome=Outcome.ACCEPTED, send_listid=f"1000041701{number:018d}", raw=raw
                         )
-                        counted = replace(
-                            entry,
-                            tally=entry.tally.with_answer(answer),
-                            last_outcome=answer.outcome,
-                            last_reach=answer.reach,
-                        )
-                        step = after_send(answer.outcome, counted, now_s=now_s, policy=policy)
+                        step = after_send(answer.outcome, entry, now_s=now_s, policy=policy)
                         results.append(SendResult(entry=entry, answer=answer, step=step))
                     ledger.end_sends(results, now_s)
                 self._accepted += len(results)

@@ -19,6 +19,7 @@ from campaign.stages.pacing import SharedPacer
 from campaign.wechat.certificate import ClientCertificate
 from campaign.wechat.client import RedpackClient
 from campaign.wechat.transport import RequestsTransport
+from tests.bench.big import BigCampaign
 from tests.bench.clients import APPID, KEY, PEERS
 from tests.bench.figures import Figure, Target, Verdict, as_json, quantity, table, unmeasured
 from tests.bench.gateway import MCH_ID, Gateway, serving
@@ -259,3 +260,12 @@ def test_nothing_goes_on_when_the_bench_ends_before_its_time(gateway: Gateway, t
     ground.close()
     with pytest.raises(ProcessLookupError):
         os.kill(running.pid, 0)
+
+
+def test_the_rest_of_a_big_campaign_is_accepted_in_fast_motion(gateway: Gateway, tmp_path: Path) -> None:
+    """By the ledger's own means, so that a change of those is noticed here and not after ten minutes."""
+    big = BigCampaign(Ground(tmp_path, gateway, say=print), 600)
+    big.accept(600)
+    states = json.loads(big.status().out)["states"]
+    assert sum(states.values()) == 600
+    assert states["accepted"] > 500, "the rest was under way when its first run was stopped"
