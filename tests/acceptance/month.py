@@ -25,6 +25,7 @@ from typing import Final
 from campaign.domain.bill import Bill, BillLine
 from campaign.domain.breaker import BreakerPolicy
 from campaign.domain.days import beijing_day
+from campaign.domain.entry import Flag
 from campaign.domain.finding import Finding, Kind
 from campaign.domain.state import State
 from campaign.domain.summary import Summary
@@ -278,12 +279,15 @@ class Month:
         """Row by row: what the ledger calls paid was paid, and what it calls unpaid was not."""
         self.machine.rules.settle()
         books = {o.mch_billno: o for o in self.machine.books.orders()}
+        told = {e.mch_billno for e in ledger.needs_person(name, self.machine.clock.now_s())}
         for entry in ledger.entries(name):
             found, there = verdict(entry), books.get(entry.mch_billno)
-            if found is Verdict.UNKNOWN:
-                self._say(f"{name} row {entry.row} is unknown: {entry.state} {entry.flag} {entry.status}")
-                continue
             paid = there is not None and there.paid_s is not None
+            if found is Verdict.UNKNOWN:
+                # Missed nights and faults used up the three days in which it could be sent again.
+                if paid or entry.flag is not Flag.STUCK or entry.mch_billno not in told:
+                    self._say(f"{name} row {entry.row} is unknown: {entry.state} {entry.flag} {entry.status}")
+                continue
             self._equal(f"{name} row {entry.row} paid", found in DEBITED, paid)
             if there and paid:
                 back = there.refunded_s is not None and there.claimed_s is None
