@@ -143,7 +143,9 @@ class Promises:
                 if not mine:
                     raise Broken(f"row {row} has no entry")
                 excused = any(self._given_up(e) for e in mine) or any(
-                    e.flag in (Flag.MISMATCH, Flag.CONTRADICTION) for e in mine
+                    # Nor is a dead number followed by another while what was said of it does not agree.
+                    e.flag in (Flag.MISMATCH, Flag.CONTRADICTION, Flag.OTHER_ID)
+                    for e in mine
                 )
                 if row.uid not in paid and not excused:
                     states = [(e.mch_billno, e.state, e.evidence) for e in mine]
