@@ -27,7 +27,7 @@ T = TypeVar("T")
 #: How long results wait for company, so that one durable commit serves many of them (choices: 20 ms).
 LINGER_S: Final = 0.02
 #: More results than so many do not make a commit cheaper.
-COMPANY_MAX: Final = 64
+COMPANY_MAX: Final = 32
 #: Threads at the start of a run, at most, before anything was measured: enough for 500 requests a second that
 #: take an eighth of a second each.
 HANDS_AT_FIRST: Final = 64
