@@ -127,8 +127,8 @@ class Trial:
         self._expect(not apart, f"the books differ: {apart[:5]}")
         entries = self.desk.entries()
         self._expect(len(entries) == self.rows, f"{len(entries)} entries for {self.rows} rows")
-        doubtful = [entry.row for entry in entries if entry.state in _IN_DOUBT]
-        self._expect(not doubtful, f"not settled in any way: rows {doubtful[:5]}")
+        told = [f"row {e.row} {e.state} {e.flag} {e.tally}" for e in entries if e.state in _IN_DOUBT]
+        self._expect(not told, f"not settled in any way: {told[:5]}")
         with self.gateway.books() as books:
             bodies: dict[str, set[bytes]] = {}
             for request in books.requests():
