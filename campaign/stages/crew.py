@@ -36,8 +36,9 @@ _LOOK_EVERY_S: Final = 0.25
 _LOOK_AT_LEAST_AT: Final = 4
 #: So many requests of one line leave together, in about a millisecond.
 _LEAVE_TOGETHER: Final = 16
-#: More than the mean are under way at times; and beside them some wait for the pace.
-_MARGIN: Final = 1.25
+#: More than the mean are under way at times, and when another process ends, its share of the pace is ours at
+#: once; beside them some wait for the pace.
+_MARGIN: Final = 2.0
 _WAITING_HANDS: Final = 2
 #: With such a share of them under way, the threads may be what keeps the pace down.
 _ALL_BUSY: Final = 0.8
