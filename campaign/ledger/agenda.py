@@ -11,7 +11,7 @@ from campaign.domain.entry import Claim, Entry, Flag, Todo
 from campaign.domain.state import OPEN, State
 from campaign.ledger.campaigns import Campaigns
 from campaign.ledger.records import EventKind
-from campaign.ledger.rows import CAMPAIGN_ID, ENTRY_COLUMNS, GAP_OVER, entry_of
+from campaign.ledger.rows import CAMPAIGN_ID, EARLIER_STAND, ENTRY_COLUMNS, GAP_OVER, entry_of
 
 # One statement for each state: each state has its index.
 _DUE: Final = {
@@ -20,6 +20,7 @@ _DUE: Final = {
         WHERE campaign = (SELECT id FROM campaign WHERE name = :campaign
                           AND (:todo = 'ask' OR cancelled_at_s IS NULL))
             AND state = '{state}' AND todo = :todo AND due_at_s <= :now_s
+            AND (:todo = 'ask' OR {EARLIER_STAND})
         ORDER BY due_at_s LIMIT :limit
     """
     for state in OPEN
@@ -28,7 +29,7 @@ _NEXT_DUE: Final = {
     state: f"""
         SELECT due_at_s FROM entry
         WHERE campaign = {CAMPAIGN_ID} AND state = '{state}' AND todo = :todo AND flag IS NULL
-            AND due_at_s IS NOT NULL
+            AND due_at_s IS NOT NULL AND (:todo = 'ask' OR {EARLIER_STAND})
         ORDER BY due_at_s LIMIT 1
     """
     for state in OPEN
@@ -39,10 +40,14 @@ class Agenda(Campaigns):
     """What is due, and what is made due."""
 
     def sendable(self, campaign: str, *, now_s: float, limit: int) -> list[Entry]:
-        """The next planned entries of the present sheet whose time has come, in planned order."""
+        """The next planned entries of the present sheet whose time has come, in planned order.
+
+        Not those of a row whose earlier number is flagged: it may have been paid under that one after all.
+        """
         sql = f"""
             SELECT {ENTRY_COLUMNS} FROM entry
             WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
+                AND {EARLIER_STAND}
             ORDER BY not_before_s, seq LIMIT :limit
         """
         rows = self._all(sql, {"campaign": campaign, "now_s": now_s, "limit": limit})
@@ -53,6 +58,7 @@ class Agenda(Campaigns):
         sql = f"""
             SELECT mch_billno, re_openid, total_amount, attempts FROM entry
             WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
+                AND {EARLIER_STAND}
             ORDER BY not_before_s, seq LIMIT :limit
         """
         rows = self._all(sql, {"campaign": campaign, "now_s": now_s, "limit": limit})
@@ -72,7 +78,7 @@ class Agenda(Campaigns):
     ) -> list[Entry]:
         """The open entries that are due for a question or a repeat, longest due first.
 
-        Nothing of a cancelled campaign is due for a repeat.
+        Nothing of a cancelled campaign is due for a repeat, nor of a row whose earlier number is flagged.
         """
         names = [campaign] if campaign is not None else [c.name for c in self.campaigns()]
         found: list[Entry] = []
@@ -88,8 +94,8 @@ class Agenda(Campaigns):
     ) -> float | None:
         """When the program itself has something to do next; None when it has not.
 
-        Entries that already wait for a person are not waited for: flagged ones, and parked ones without
-        a planned repeat.
+        Entries that already wait for a person are not waited for: flagged ones, parked ones without a
+        planned repeat, and what may not be sent while an earlier number of its row is flagged.
 
         Args:
             planned: count planned entries that wait for their time.
@@ -109,7 +115,7 @@ class Agenda(Campaigns):
                 sql = f"""
                     SELECT not_before_s FROM entry
                     WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0
-                        AND not_before_s > 0
+                        AND not_before_s > 0 AND {EARLIER_STAND}
                     ORDER BY not_before_s LIMIT 1
                 """
                 moments += [row[0] for row in self._all(sql, {"campaign": name})]

@@ -46,6 +46,11 @@ CAMPAIGN_COLUMNS: Final = (
 )
 #: The campaign named by the parameter ``campaign``.
 CAMPAIGN_ID: Final = "(SELECT id FROM campaign WHERE name = :campaign)"
+#: Nothing has contradicted what the row's earlier numbers came to, so that this one may be sent at all.
+EARLIER_STAND: Final = (
+    "(issue = 1 OR NOT EXISTS (SELECT 1 FROM entry AS earlier WHERE earlier.campaign = entry.campaign"
+    " AND earlier.flag IS NOT NULL AND earlier.row_key = entry.row_key AND earlier.issue < entry.issue))"
+)
 #: From when on a number may be sent again at all.
 GAP_OVER: Final = f"COALESCE(last_sent_at_s + {REPEAT_GAP_S}, 0)"
 #: Flags that a later answer does not take away.

@@ -18,7 +18,15 @@ from campaign.domain.state import COMMITTED, State
 from campaign.ledger.database import StaleEntry
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import Begun, EventKind
-from campaign.ledger.rows import CAMPAIGN_ID, FLAG_KEPT, SENDING_COLUMNS, begun_json, detail_json, sending_of
+from campaign.ledger.rows import (
+    CAMPAIGN_ID,
+    EARLIER_STAND,
+    FLAG_KEPT,
+    SENDING_COLUMNS,
+    begun_json,
+    detail_json,
+    sending_of,
+)
 
 # One statement for a whole batch: what SQLite does for each statement that fires triggers costs more than
 # a row of it. The plus in front of the state keeps SQLite from looking for a partial index that serves the
@@ -38,6 +46,7 @@ _BEGIN: Final = f"""
         AND (first_sent_at_s IS NULL OR :now_s - first_sent_at_s < {REPEAT_WINDOW_S})
         AND (last_sent_at_s IS NULL OR last_sent_at_s + {REPEAT_GAP_S} <= :now_s)
         AND EXISTS (SELECT 1 FROM campaign WHERE id = entry.campaign AND cancelled_at_s IS NULL)
+        AND {EARLIER_STAND}
     RETURNING {SENDING_COLUMNS}, seq
 """
 
@@ -112,9 +121,9 @@ class Sends(Reading):
 
         Args:
             entries: planned, or due for a repeat. One whose state, attempt, openid or amount has changed,
-                that another owner is sending, whose time has not come, or whose campaign was cancelled,
-                is left out as stale; so is a repeat less than 1 s after the last attempt, or 72 h after
-                the first.
+                that another owner is sending, whose time has not come, whose campaign was cancelled, or an
+                earlier number of whose row is flagged, is left out as stale; so is a repeat less than 1 s
+                after the last attempt, or 72 h after the first.
             limits: the caps; an entry that one of them forbids is held back. One held by a person's
                 daily limit waits for the next Beijing day.
             owner: who is going to send.

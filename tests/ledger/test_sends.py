@@ -7,16 +7,17 @@ from datetime import date
 
 import pytest
 
-from campaign.domain.answer import Outcome, Reach, SendAnswer
+from campaign.domain.answer import Outcome, QueryAnswer, Reach, SendAnswer, Status
 from campaign.domain.days import HOUR_S, day_start_s
 from campaign.domain.decision import Step
 from campaign.domain.entry import Entry, Flag, Sending, Tally, Todo
 from campaign.domain.limits import Cap, Limits
-from campaign.domain.state import State
+from campaign.domain.state import Evidence, State
 from campaign.ledger.records import EventKind, SendResult
 from campaign.ledger.store import Ledger
 from tests.ledger.build import (
     DOUBT,
+    NAME,
     NOON_S,
     STEPS,
     WIDE,
@@ -30,6 +31,8 @@ from tests.ledger.build import (
     plan,
     repeatable,
 )
+
+DEAD = Step(state=State.REJECTED, evidence=Evidence.DEAD)
 
 
 @pytest.fixture
@@ -49,6 +52,51 @@ def test_a_begun_entry_is_in_doubt_before_its_request_leaves(ledger: Ledger) -> 
     assert one.parameters == planned.parameters
     (attempt,) = ledger.attempts(one.mch_billno)
     assert (attempt.n, attempt.begun_at_s, attempt.outcome) == (1, NOON_S, None)
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["planned", "to be repeated"])
+def test_a_second_number_is_held_once_the_first_is_contradicted(ledger: Ledger, sent: bool) -> None:
+    """Until then it may be sent; afterwards the row may have been paid under the first one."""
+    first, other = plan(ledger, "oA 1.88", "oB 1.88")
+    dead = end(ledger, begun(ledger, first), Outcome.REFUSED, step=DEAD)
+    second = replace(first, mch_billno=f"{first.mch_billno[:-1]}#", issue=2)
+    ledger.add_entries([second], NOON_S)
+    second = repeatable(ledger, second) if sent else now(ledger, second)
+    known = ledger.campaign(NAME)
+    assert known is not None
+    ledger.save_campaign(replace(known, plan_digest="as it was"), NOON_S)
+    contradicted = QueryAnswer(status=Status.SENT)
+    ledger.flag_settled(dead, Flag.CONTRADICTION, contradicted, asked_at_s=NOON_S, now_s=NOON_S)
+    later_s = NOON_S + 100
+    assert begin(ledger, second, at_s=later_s).stale == (second,)
+    claims = ledger.candidates(NAME, now_s=later_s, limit=9)
+    assert [claim.mch_billno for claim in claims] == [other.mch_billno]
+    assert ledger.sendable(NAME, now_s=later_s, limit=9) == [other]
+    assert ledger.due(now_s=later_s, todo=Todo.REPEAT, limit=9) == []
+    # What left is asked about now; nobody waits for what did not.
+    assert ledger.next_due_s(NAME) == (NOON_S if sent else None)
+    known = ledger.campaign(NAME)
+    assert known is not None
+    assert known.plan_digest == "", "the same sheet means something else now"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.NOT_SENT])
+def test_an_answer_that_comes_after_the_contradiction_sends_nothing_again(
+    ledger: Ledger, outcome: Outcome
+) -> None:
+    """The second number's request was under way when the first one showed up: it would be due once more."""
+    (first,) = plan(ledger, "oA 1.88")
+    dead = end(ledger, begun(ledger, first), Outcome.REFUSED, step=DEAD)
+    second = replace(first, mch_billno=f"{first.mch_billno[:-1]}#", issue=2)
+    ledger.add_entries([second], NOON_S)
+    under_way = begun(ledger, second)
+    contradicted = QueryAnswer(status=Status.SENT)
+    ledger.flag_settled(dead, Flag.CONTRADICTION, contradicted, asked_at_s=NOON_S, now_s=NOON_S)
+    again = end(ledger, under_way, outcome)
+    later_s = NOON_S + 100
+    assert begin(ledger, again, at_s=later_s).entries == ()
+    assert ledger.candidates(NAME, now_s=later_s, limit=9) == []
+    assert ledger.due(now_s=later_s, todo=Todo.REPEAT, limit=9) == []
 
 
 def test_one_entry_is_begun_once(ledger: Ledger) -> None:

@@ -331,6 +331,13 @@ MUTANTS = (
     ),
     Mutant(
         SENDS,
+        "\n        AND {EARLIER_STAND}\n",
+        "\n",
+        "a second number leaves although the first was paid after all",
+        LEDGER,
+    ),
+    Mutant(
+        SENDS,
         "            if cap:\n                held.append((entry, cap))\n            else:",
         "            if not cap or cap is not Cap.PERSON_DAY:",
         "budgets are looked at and ignored",
