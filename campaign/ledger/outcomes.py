@@ -278,12 +278,10 @@ class Outcomes(Reading):
         row = _row_of(entry)
         for state in (State.IN_DOUBT, State.PARKED):
             self._db.execute(_ASK_LATER.format(state=state), row | {"now_s": now_s})
-        held = self._all(_HOLD_LATER, row)
-        for seq, mch_billno in held:
+        for seq, mch_billno in self._all(_HOLD_LATER, row):
             kind, planned = EventKind.UNLISTED, State.PLANNED
             self._append(entry.campaign, seq, mch_billno, now_s, kind, planned, planned)
-        if held:
-            self._db.execute("UPDATE campaign SET plan_digest = '' WHERE name = ?", (entry.campaign,))
+        self._db.execute("UPDATE campaign SET plan_digest = '' WHERE name = ?", (entry.campaign,))
 
     def _allowed(self, campaign: str, step: Step, now_s: float, *, later: Entry | None = None) -> Step:
         """A cancelled campaign is only asked about: instead of a repeat, one more question a day later.
