@@ -44,7 +44,11 @@ class Option(click.Option):
         return super().get_help_record(ctx)
 
 
-def option(*declarations: str, help: Text, **attributes: Any) -> Callable[[Any], Any]:  # noqa: A002
+def option(
+    *declarations: str,
+    help: Text,  # noqa: A002 - click's own word
+    **attributes: Any,
+) -> Callable[[Any], Any]:
     """``click.option`` in the reader's language: ``@option("--yes", is_flag=True, help=text("…"))``."""
     return click.option(*declarations, cls=Option, sentence=help, **attributes)
 
@@ -140,7 +144,12 @@ class Group(_Framed, click.Group):
         return speech.say(sentence) if sentence else (inner.get_short_help_str() if inner else "")
 
 
-def command(name: str, *, help: Text, examples: Sequence[str | Text] = ()) -> Callable[[Any], Command]:  # noqa: A002
+def command(
+    name: str,
+    *,
+    help: Text,  # noqa: A002 - click's own word
+    examples: Sequence[str | Text] = (),
+) -> Callable[[Any], Command]:
     """``click.command`` in our frame. The function's int result is the exit code; None is 0."""
     return click.command(name, cls=Command, sentence=help, examples=examples)
 
@@ -148,7 +157,7 @@ def command(name: str, *, help: Text, examples: Sequence[str | Text] = ()) -> Ca
 def group(
     name: str,
     *,
-    help: Text,  # noqa: A002
+    help: Text,  # noqa: A002 - click's own word
     examples: Sequence[str | Text] = (),
     **attributes: Any,
 ) -> Callable[[Any], Group]:

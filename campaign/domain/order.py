@@ -120,7 +120,7 @@ class Orders(Sequence[PacketOrder]):
             mine == theirs for mine, theirs in zip(self, other, strict=True)
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # compared by content, and so not hashable
 
     def __repr__(self) -> str:
         return f"<{len(self)} orders>"

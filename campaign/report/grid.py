@@ -141,7 +141,7 @@ class Book:
 
     def rows(self, sheet: Worksheet, head: int) -> IO[bytes]:
         """Where to write the ``<row>`` elements that stand below the sheet's first ``head`` rows."""
-        file = TemporaryFile(dir=self._path.parent, buffering=_COPIED_BYTES)  # noqa: SIM115 - until `close`
+        file = TemporaryFile(dir=self._path.parent, buffering=_COPIED_BYTES)  # noqa: SIM115 - `close` closes it
         self._rows[sheet] = _Rows(head, file)
         return file
 

@@ -119,7 +119,7 @@ class Records:
 
 
 def _unpacked(columns: Iterable[bytes]) -> list[Any]:
-    return [marshal.loads(column) for column in columns]  # noqa: S302 - our own bytes
+    return [marshal.loads(column) for column in columns]  # noqa: S302 - bytes of this process
 
 
 class SheetOrders(Orders):

@@ -47,7 +47,7 @@ class Problems(Sequence[RowProblem]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # compared by content, and so not hashable
 
     def __repr__(self) -> str:
         return repr(tuple(self))

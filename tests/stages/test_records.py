@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -352,8 +353,9 @@ def test_a_settled_packet_may_be_asked_about_for_ever(machine: Machine, ask: Pag
     assert machine.entries() == settled
 
 
-def test_a_withdrawn_packet_that_wechat_pay_knows_is_no_longer_called_unsent() -> None:
-    """An old backup of the ledger was cancelled: in truth its packets had left."""
+@contextmanager
+def behind_the_truth() -> Iterator[Machine]:
+    """An old backup of the ledger: by it nothing was sent, in truth everything was."""
     with Machine(Random(7)) as machine:
         machine.stop_asked = True
         machine.run(SHEET)
@@ -361,6 +363,12 @@ def test_a_withdrawn_packet_that_wechat_pay_knows_is_no_longer_called_unsent() -
         backup = machine.path.read_bytes()
         machine.run(SHEET)
         machine.disk.restore(backup)
+        yield machine
+
+
+def test_a_withdrawn_packet_that_wechat_pay_knows_is_no_longer_called_unsent() -> None:
+    """An old backup of the ledger was cancelled: in truth its packets had left."""
+    with behind_the_truth() as machine:
         machine.cancel()
         number = next(iter(machine.entries()))
         with machine.ledger() as ledger, machine.desk(ledger) as desk:
@@ -377,15 +385,8 @@ def test_a_withdrawn_packet_that_wechat_pay_knows_is_no_longer_called_unsent() -
 
 def test_a_planned_packet_that_wechat_pay_knows_shows_an_old_ledger() -> None:
     """From then on every number of the campaign is asked about before it is sent."""
-    with Machine(Random(7)) as machine:
-        machine.stop_asked = True
-        machine.run(SHEET)
-        machine.stop_asked = False
-        backup = machine.path.read_bytes()
-        machine.run(SHEET)
-        machine.disk.restore(backup)
-        with machine.ledger() as ledger, machine.desk(ledger) as desk:
-            ask_status(desk, find_packet(ledger, next(iter(machine.entries()))))
-            known = ledger.campaign("lantern")
-            assert known is not None
-            assert known.ask_first
+    with behind_the_truth() as machine, machine.ledger() as ledger, machine.desk(ledger) as desk:
+        ask_status(desk, find_packet(ledger, next(iter(machine.entries()))))
+        known = ledger.campaign("lantern")
+        assert known is not None
+        assert known.ask_first
