@@ -30,6 +30,7 @@ class Breaker:
     policy: BreakerPolicy
     _run: int = 0
     _last: deque[bool] = field(default_factory=deque)
+    _bad: int = 0  # of the last
 
     def note(self, outcome: Outcome, reach: Reach) -> bool:
         """Count one answer; True when the run must pause."""
@@ -37,12 +38,13 @@ class Breaker:
             return False
         bad = reach is Reach.BREAKER
         self._last.append(bad)
+        self._bad += bad
         if len(self._last) > self.policy.window:
-            self._last.popleft()
+            self._bad -= self._last.popleft()
         self._run = self._run + 1 if bad else 0
         full = len(self._last) == self.policy.window
         return self._run >= self.policy.consecutive or (
-            full and sum(self._last) >= self.policy.share * self.policy.window
+            full and self._bad >= self.policy.share * self.policy.window
         )
 
     def headroom_or(self, window: int) -> int:

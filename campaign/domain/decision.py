@@ -8,9 +8,9 @@ judges what the question brought, in the light of every request that was sent un
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from campaign.domain.answer import Outcome, Reach, Status
 from campaign.domain.days import DAY_S, HOUR_S, next_day_start_s
@@ -49,8 +49,7 @@ class Policy:
     attempts_max: int = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """The entry's next state, and what the program does next for it, and when."""
 
     state: State
@@ -70,7 +69,7 @@ def after_send(outcome: Outcome, entry: Entry | Sending, *, now_s: float, policy
         entry: with that attempt counted by its tally, unless it was accepted: that alone decides then.
     """
     if outcome is Outcome.ACCEPTED:
-        return Step(state=State.ACCEPTED, todo=Todo.ASK, due_at_s=next_ask_s(now_s, now_s, policy))
+        return after_acceptance(now_s, policy)
     ask = Step(state=State.IN_DOUBT, todo=Todo.ASK, due_at_s=now_s + policy.doubt_ask_s)
     match outcome:
         case Outcome.NOT_SENT if entry.tally.not_sent == entry.tally.attempts:
@@ -81,13 +80,18 @@ def after_send(outcome: Outcome, entry: Entry | Sending, *, now_s: float, policy
                 return Step(state=State.IN_DOUBT, todo=Todo.REPEAT, due_at_s=repeat_at_s)
             return ask
         case Outcome.PROCESSING:
-            return replace(ask, due_at_s=now_s + policy.processing_ask_s)
+            return ask._replace(due_at_s=now_s + policy.processing_ask_s)
         case Outcome.REFUSED | Outcome.BLOCKED | Outcome.UNKNOWN:
             return ask
         case Outcome.MISMATCH:
-            return replace(ask, flag=Flag.MISMATCH)
+            return ask._replace(flag=Flag.MISMATCH)
         case _:
             assert_never(outcome)
+
+
+def after_acceptance(now_s: float, policy: Policy) -> Step:
+    """The next step for every entry that is accepted at this moment."""
+    return Step(state=State.ACCEPTED, todo=Todo.ASK, due_at_s=next_ask_s(now_s, now_s, policy))
 
 
 def after_query(
@@ -119,7 +123,7 @@ def after_query(
         case Status.NOT_FOUND:
             # They had the order and now they have not: never evidence, always a person's matter.
             step = _waiting(entry.state, entry, now_s=now_s, policy=policy)
-            return replace(step, flag=Flag.CONTRADICTION)
+            return step._replace(flag=Flag.CONTRADICTION)
         case _:
             assert_never(status)
 
@@ -166,21 +170,21 @@ def _not_found(entry: Entry, *, now_s: float, run_started_s: float, policy: Poli
     first_s = now_s if entry.not_found_at_s is None else min(entry.not_found_at_s, now_s)
     seen = Step(state=State.IN_DOUBT, not_found_at_s=first_s)
     if _forgotten(entry, now_s):
-        return replace(seen, flag=Flag.STUCK)
+        return seen._replace(flag=Flag.STUCK)
     again_s = first_s + policy.not_found_repeat_s
     if entry.tally.unanswered and now_s < again_s:
         # A request without an answer may still be on its way into their books.
-        return replace(seen, todo=Todo.ASK, due_at_s=again_s)
+        return seen._replace(todo=Todo.ASK, due_at_s=again_s)
     if entry.last_outcome is Outcome.REFUSED and not entry.tally.held:
-        return replace(seen, state=State.REJECTED, evidence=Evidence.UNSTORED)
+        return seen._replace(state=State.REJECTED, evidence=Evidence.UNSTORED)
     flag = Flag.MISMATCH
     if entry.last_outcome is not Outcome.MISMATCH:
         flag = Flag.STUCK
         repeat_at_s = _repeat_at_s(entry, now_s=now_s, run_started_s=run_started_s, policy=policy)
         if repeat_at_s is not None:
-            return replace(seen, todo=Todo.REPEAT, due_at_s=repeat_at_s)
+            return seen._replace(todo=Todo.REPEAT, due_at_s=repeat_at_s)
     step = _waiting(State.IN_DOUBT, entry, now_s=now_s, policy=policy)
-    return replace(step, flag=flag, not_found_at_s=first_s)
+    return step._replace(flag=flag, not_found_at_s=first_s)
 
 
 def _sending(entry: Entry, *, reason: str, now_s: float, run_started_s: float, policy: Policy) -> Step:
@@ -188,7 +192,7 @@ def _sending(entry: Entry, *, reason: str, now_s: float, run_started_s: float, p
     since_s = now_s if entry.sending_since_s is None else min(entry.sending_since_s, now_s)
     if not reason and now_s - since_s <= SENDING_PATIENCE_S:
         step = _waiting(State.ACCEPTED, entry, now_s=now_s, policy=policy)
-        return replace(step, sending_since_s=since_s)
+        return step._replace(sending_since_s=since_s)
     # Balance, caps and closed APIs are mended: the operator's next command, or the next day, is the word
     # to repeat. Not so an intercepted packet (NO_AUTH): without the policy a person decides.
     mended = entry.last_outcome is Outcome.BLOCKED and entry.last_reach is not Reach.BREAKER
@@ -197,7 +201,8 @@ def _sending(entry: Entry, *, reason: str, now_s: float, run_started_s: float, p
         repeat_at_s = _repeat_at_s(entry, now_s=now_s, run_started_s=run_started_s, policy=policy)
         if repeat_at_s is not None:
             return Step(state=State.PARKED, todo=Todo.REPEAT, due_at_s=repeat_at_s, sending_since_s=since_s)
-    return replace(_waiting(State.PARKED, entry, now_s=now_s, policy=policy), sending_since_s=since_s)
+    step = _waiting(State.PARKED, entry, now_s=now_s, policy=policy)
+    return step._replace(sending_since_s=since_s)
 
 
 def _repeat_at_s(entry: Entry, *, now_s: float, run_started_s: float, policy: Policy) -> float | None:

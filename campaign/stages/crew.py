@@ -12,7 +12,7 @@ import math
 import queue
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -278,7 +278,7 @@ class LineCrew(Generic[T]):
         self._clock = clock
         self._running = 0
         #: Jobs that want leave, each with the moment since when, in that order.
-        self._leaving: dict[Pacer, deque[tuple[float, Job[T], Leave]]] = {}
+        self._leaving: dict[Pacer, deque[tuple[float, Job[T], Leave]]] = defaultdict(deque)
         self._pausing: list[tuple[float, int, Job[T]]] = []
         self._pauses = itertools.count()
         #: Requests that became ready while every place on the line was taken.
@@ -344,16 +344,16 @@ class LineCrew(Generic[T]):
         except StopIteration as end:
             self._results.append(end.value)
             return
-        now_s = self._clock.monotonic_s()
-        match step:
-            case Leave():
-                self._leaving.setdefault(step.pacer, deque()).append((now_s, job, step))
-            case Pause():
-                heapq.heappush(self._pausing, (now_s + step.seconds, next(self._pauses), job))
-            case Exchange() if self._line.room:
+        if isinstance(step, Exchange):
+            if self._line.room:
                 self._begin(_Waiting(job, step))
-            case Exchange():
+            else:
                 self._ready.append(_Waiting(job, step))
+        elif isinstance(step, Leave):
+            self._leaving[step.pacer].append((self._clock.monotonic_s(), job, step))
+        else:
+            until_s = self._clock.monotonic_s() + step.seconds
+            heapq.heappush(self._pausing, (until_s, next(self._pauses), job))
 
     def _begin(self, waiting: _Waiting) -> None:
         exchange = waiting.exchange

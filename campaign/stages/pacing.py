@@ -145,19 +145,19 @@ class SharedPacer:
             now_s = self._clock.monotonic_s()
             header = self._read(now_s)
             step_s = self._step_s(self._factor(header, now_s))
+            number, next_at_s, last_at_s, *slowness = header
             for since_s in arrived_s:
-                earliest_s = max(header.next_at_s, self._logged(header) + self._log_window_s)
+                earliest_s = max(next_at_s, self._logged(number + 1, last_at_s) + self._log_window_s)
                 if now_s < earliest_s:
                     break
-                permit = Permit(header.requests + 1, now_s)
-                self._log(*permit)
+                number, last_at_s = number + 1, now_s
+                self._log(number, now_s)
                 # The grid goes on from where it was if we were here in time, or nearly; else it begins anew.
-                in_time = since_s <= header.next_at_s + _NEARLY_S
-                grid_s = max(header.next_at_s if in_time else since_s, now_s - _CATCH_UP_S)
-                header = header._replace(requests=permit.number, next_at_s=grid_s + step_s, last_at_s=now_s)
-                permits.append(permit)
+                grid_s = next_at_s if since_s <= next_at_s + _NEARLY_S else since_s
+                next_at_s = max(grid_s, now_s - _CATCH_UP_S) + step_s
+                permits.append(Permit(number, now_s))
             if permits:
-                self._write(header)
+                self._write(_Header(number, next_at_s, last_at_s, *slowness))
         return permits or earliest_s - now_s
 
     def slow_down(self) -> None:
@@ -225,15 +225,15 @@ class SharedPacer:
         packed = _HEADER.pack(_MAGIC, self._boot, *header)
         self._state[: _HEADER.size + _CHECK.size] = packed + _CHECK.pack(zlib.crc32(packed))
 
-    def _logged(self, header: _Header) -> float:
-        """When the request left that the next one must follow by a whole window."""
-        number = header.requests + 1 - self._limit
+    def _logged(self, number: int, last_at_s: float) -> float:
+        """When the request left that this one must follow by a whole window."""
+        number -= self._limit
         if number < 1:
             return -math.inf
         found, moment = _LOGGED.unpack_from(self._state, self._place(number))
-        if found == number and moment <= header.last_at_s + _LATE_THERE_S_MAX:
+        if found == number and moment <= last_at_s + _LATE_THERE_S_MAX:
             return float(moment)
-        return header.last_at_s  # a damaged log: a whole window after the newest request is always right
+        return last_at_s  # a damaged log: a whole window after the newest request is always right
 
     def _log(self, number: int, now_s: float) -> None:
         # Before the header: if we die in between, the place says another number, which is careful.

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from campaign.domain.answer import Outcome, QueryAnswer, Reach, SendAnswer, Status
 from campaign.domain.breaker import Breaker, BreakerPolicy
@@ -19,6 +19,8 @@ from campaign.domain.campaign import Halt, HaltReason
 from campaign.domain.days import next_day_start_s
 from campaign.domain.decision import (
     Policy,
+    Step,
+    after_acceptance,
     after_no_answer,
     after_query,
     after_send,
@@ -47,8 +49,7 @@ _LOOK_AGAIN_S: Final = 5.0
 _NO_QUESTIONS: Final = frozenset({HaltReason.SETTINGS, HaltReason.UNREACHABLE})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(NamedTuple):
     """A send request has been carried out."""
 
     entry: Sending
@@ -116,10 +117,19 @@ class Shift:
     #: moment at which they were due: they are not put again at once.
     _unmoved: dict[str, float | None] = field(default_factory=dict)
     _breaker: Breaker = field(init=False)
+    #: How many jobs may be under way: two for each hand, and while a commit's worth of results waits to be
+    #: booked, as many others.
+    _places: int = field(init=False)
+    #: How many requests may be begun together: enough for every hand and for a full commit, but only what
+    #: leaves soon.
+    _window_max: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._started_s = self.desk.clock.now_s()
         self._breaker = Breaker(self.desk.breaker)
+        self._places = 2 * max(self.desk.crew.size, COMPANY_MAX)
+        soon = math.ceil(self.desk.sends_per_second * _BEGIN_AHEAD_S)
+        self._window_max = max(1, min(self._places, soon))
 
     @property
     def halted(self) -> bool:
@@ -156,7 +166,8 @@ class Shift:
 
     def _book(self, done: list[Sent | Asked]) -> None:
         now_s = self.desk.clock.now_s()
-        sent = [self._judged_send(result, now_s) for result in done if isinstance(result, Sent)]
+        taken = after_acceptance(now_s, self.desk.policy)
+        sent = [self._judged_send(result, taken, now_s) for result in done if isinstance(result, Sent)]
         asked = [
             judged(result, now_s=now_s, run_started_s=self._started_s, policy=self.desk.policy)
             for result in done
@@ -175,12 +186,14 @@ class Shift:
             else:
                 self._react_to_question(result)
 
-    def _judged_send(self, result: Sent, now_s: float) -> SendResult:
-        entry, answer = result.entry, result.answer
-        if answer.outcome is not Outcome.ACCEPTED:  # then the past decides, too
-            entry = entry._replace(tally=entry.tally.with_answer(answer))
-        step = after_send(answer.outcome, entry, now_s=now_s, policy=self.desk.policy)
-        return SendResult(entry=result.entry, answer=answer, step=step)
+    def _judged_send(self, result: Sent, taken: Step, now_s: float) -> SendResult:
+        """``taken``: what follows for a packet that was accepted, whatever its past."""
+        entry, answer = result
+        if answer.outcome is Outcome.ACCEPTED:
+            return SendResult(entry=entry, answer=answer, step=taken)
+        counted = entry._replace(tally=entry.tally.with_answer(answer))
+        step = after_send(answer.outcome, counted, now_s=now_s, policy=self.desk.policy)
+        return SendResult(entry=entry, answer=answer, step=step)
 
     def _react_to_send(self, result: Sent, now_s: float) -> None:
         """What one answer means for everybody (R5.1, last column)."""
@@ -238,19 +251,6 @@ class Shift:
         self.halt = self.halt or halt
 
     # What goes out
-
-    @property
-    def _window_max(self) -> int:
-        """How many requests may be begun together: enough for every hand and for a full commit, but only
-        what leaves soon."""
-        soon = math.ceil(self.desk.sends_per_second * _BEGIN_AHEAD_S)
-        return max(1, min(self._places, soon))
-
-    @property
-    def _places(self) -> int:
-        """How many jobs may be under way: two for each hand, and while a commit's worth of results waits
-        to be booked, as many others."""
-        return 2 * max(self.desk.crew.size, COMPANY_MAX)
 
     def _begin(self, others: Sequence[Ledger]) -> list[Sending]:
         """Record the intent to send what may be sent now; the commit is the caller's."""
@@ -353,14 +353,14 @@ class Shift:
         if not self._held_back():
             yield leave
         if self._held_back():
-            return Sent(entry=entry, answer=SendAnswer(outcome=Outcome.NOT_SENT))
+            return Sent(entry, SendAnswer(outcome=Outcome.NOT_SENT))
         try:
             answer: SendAnswer = yield request.telling(leave.use)
         except NotSent as error:
             answer = SendAnswer(outcome=Outcome.NOT_SENT, err_code_des=str(error))
         except GatewayError as error:
             answer = SendAnswer(outcome=Outcome.UNKNOWN, reach=Reach.BREAKER, err_code_des=str(error))
-        return Sent(entry=entry, answer=answer)
+        return Sent(entry, answer)
 
     def _held_back(self) -> bool:
         """Whether what was begun, but has not left yet, stays here."""
@@ -425,7 +425,7 @@ def judged(asked: Asked, *, now_s: float, run_started_s: float, policy: Policy) 
             policy=policy,
         )
         flag = discrepancy(entry, answer)
-        step = replace(step, flag=flag) if flag else step
+        step = step._replace(flag=flag) if flag else step
     return QueryResult(entry=entry, asked_at_s=asked.asked_at_s, answer=answer, step=step)
 
 

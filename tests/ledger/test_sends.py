@@ -352,7 +352,7 @@ def test_what_a_person_must_see_stays(ledger: Ledger, sticky: Flag, later: Flag 
     first = begun(ledger, plan(ledger, "oA 1.88")[0])
     step = Step(state=State.IN_DOUBT, todo=Todo.REPEAT, due_at_s=NOON_S + 1, flag=sticky)
     flagged = end(ledger, first, Outcome.UNKNOWN, step=step)
-    after = ask(ledger, flagged, None, replace(step, flag=later))
+    after = ask(ledger, flagged, None, step._replace(flag=later))
     assert after is not None
     assert after.flag is sticky
     assert begun(ledger, after, at_s=NOON_S + 20).flag is sticky
@@ -361,7 +361,7 @@ def test_what_a_person_must_see_stays(ledger: Ledger, sticky: Flag, later: Flag 
 def test_being_stuck_passes_with_the_next_answer(ledger: Ledger) -> None:
     """It only says that nothing more could be done at that moment."""
     first = begun(ledger, plan(ledger, "oA 1.88")[0])
-    stuck = end(ledger, first, Outcome.BLOCKED, step=replace(DOUBT, flag=Flag.STUCK))
+    stuck = end(ledger, first, Outcome.BLOCKED, step=DOUBT._replace(flag=Flag.STUCK))
     assert stuck.flag is Flag.STUCK
     after = ask(ledger, stuck, None, Step(state=State.ACCEPTED, todo=Todo.ASK, due_at_s=NOON_S + 99))
     assert after is not None

@@ -117,8 +117,8 @@ MUTANTS = (
     ),
     Mutant(
         DECISION,
-        "            return replace(ask, due_at_s=now_s + policy.processing_ask_s)",
-        "            return replace(ask, todo=Todo.REPEAT, due_at_s=now_s + policy.processing_ask_s)",
+        "            return ask._replace(due_at_s=now_s + policy.processing_ask_s)",
+        "            return ask._replace(todo=Todo.REPEAT, due_at_s=now_s + policy.processing_ask_s)",
         "PROCESSING is repeated without asking",
         DOMAIN,
     ),
@@ -138,7 +138,7 @@ MUTANTS = (
     ),
     Mutant(
         DECISION,
-        "            return replace(step, flag=Flag.CONTRADICTION)",
+        "            return step._replace(flag=Flag.CONTRADICTION)",
         "            return step",
         "NOT_FOUND for an accepted packet is passed over",
         DOMAIN,
