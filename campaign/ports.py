@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from campaign.domain.answer import QueryAnswer, SendAnswer
@@ -54,20 +53,22 @@ class Post(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange(Generic[T]):
+class Exchange(NamedTuple, Generic[T]):
     """One request, signed and ready to leave, and how its answer is read."""
 
     path: str
-    body: bytes = field(repr=False)
-    read: Callable[[bytes], T] = field(repr=False)
-    post: Post = field(repr=False)
+    body: bytes
+    read: Callable[[bytes], T]
+    post: Post
     #: Called right before its first byte is written; not at all where it never leaves.
-    on_write: Callable[[], None] = field(default=nothing, repr=False)
+    on_write: Callable[[], None] = nothing
+
+    def __repr__(self) -> str:
+        return f"Exchange(path={self.path!r})"  # the body names people
 
     def telling(self, on_write: Callable[[], None]) -> Exchange[T]:
         """The same, telling when it leaves."""
-        return Exchange(path=self.path, body=self.body, read=self.read, post=self.post, on_write=on_write)
+        return Exchange(self.path, self.body, self.read, self.post, on_write)
 
     def now(self) -> T:
         """Carry it out, and wait for the answer.

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import TypeVar
 
 from campaign.domain.answer import QueryAnswer, SendAnswer
 from campaign.domain.billno import nonce_str
 from campaign.ports import Exchange, Line
 from campaign.wechat.answers import read_query, read_send
-from campaign.wechat.envelope import to_xml
-from campaign.wechat.fields import BILL_TYPE, GETHBINFO, SENDREDPACK, Call
-from campaign.wechat.signing import sign_md5
+from campaign.wechat.bodies import Bodies
+from campaign.wechat.fields import BILL_TYPE, GETHBINFO, SENDREDPACK
 from campaign.wechat.transport import Transport
-
-T = TypeVar("T")
 
 
 class RedpackClient:
@@ -27,6 +23,8 @@ class RedpackClient:
         self._api_key = api_key
         self._mch_id = mch_id
         self._appid = appid
+        self._sends = Bodies(SENDREDPACK, api_key)
+        self._questions = Bodies(GETHBINFO, api_key)
 
     def __repr__(self) -> str:
         return f"RedpackClient(mch_id={self._mch_id!r}, appid={self._appid!r})"
@@ -47,7 +45,7 @@ class RedpackClient:
     def sending(self, parameters: Mapping[str, str]) -> Exchange[SendAnswer]:
         """One packet; see `campaign.ports.Gateway`."""
         read = partial(read_send, expected=parameters, api_key=self._api_key)
-        return self._exchange(SENDREDPACK, parameters, read)
+        return Exchange(SENDREDPACK.path, self._sends.of(parameters), read, self._transport.post)
 
     def asking(self, mch_billno: str, *, appid: str = "") -> Exchange[QueryAnswer]:
         """The question about one bill number; see `campaign.ports.Gateway`."""
@@ -59,14 +57,8 @@ class RedpackClient:
             "nonce_str": nonce_str(mch_billno),
         }
         read = partial(read_query, mch_billno=mch_billno, api_key=self._api_key)
-        return self._exchange(GETHBINFO, parameters, read)
+        return Exchange(GETHBINFO.path, self._questions.of(parameters), read, self._transport.post)
 
     def close(self) -> None:
         """Give the connections back."""
         self._transport.close()
-
-    def _exchange(self, call: Call, parameters: Mapping[str, str], read: Callable[[bytes], T]) -> Exchange[T]:
-        assert not call.undocumented(parameters), "an undocumented field ends in SIGN_ERROR (R0.13)"
-        # MD5 without sign_type: the red packet calls know nothing else (R7.1).
-        signed = {**parameters, "sign": sign_md5(parameters, self._api_key)}
-        return Exchange(path=call.path, body=to_xml(signed), read=read, post=self._transport.post)

@@ -18,6 +18,8 @@ class Call:
     path: str
     required: frozenset[str]
     optional: frozenset[str] = frozenset()
+    #: Required ones that no two requests share, in alphabetical order.
+    own: tuple[str, ...] = ()
 
     def undocumented(self, names: Iterable[str]) -> frozenset[str]:
         """Names that this call does not know."""
@@ -48,6 +50,7 @@ SENDREDPACK: Final = Call(
     path="/mmpaymkttransfers/sendredpack",
     required=_ANY_PACKET | {"client_ip"},
     optional=_PROVIDER | {"scene_id", "risk_info"},
+    own=("mch_billno", "nonce_str", "re_openid", "total_amount"),
 )
 #: The group packet (R2.5), shut down on 2024-06-05 (R1).
 SENDGROUPREDPACK: Final = Call(
@@ -65,6 +68,7 @@ SENDMINIPROGRAMHB: Final = Call(
 GETHBINFO: Final = Call(
     path="/mmpaymkttransfers/gethbinfo",
     required=frozenset({"nonce_str", "sign", "mch_billno", "mch_id", "appid", "bill_type"}),
+    own=("mch_billno", "nonce_str"),
 )
 
 #: The funds bill of one day and account (R10.2); signed with HMAC-SHA256 and nothing else.
