@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Outcome(StrEnum):
@@ -58,8 +59,7 @@ class Status(StrEnum):
     NOT_FOUND = "NOT_FOUND"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendAnswer:
+class SendAnswer(NamedTuple):
     """The answer to one send request, or the lack of one."""
 
     outcome: Outcome

@@ -55,6 +55,7 @@ STAGE_PLAN = "campaign/stages/plan.py"
 SINGLE = "campaign/stages/single.py"
 REISSUE = "campaign/stages/reissue.py"
 ANSWERS = "campaign/wechat/answers.py"
+BODIES = "campaign/wechat/bodies.py"
 ENVELOPE = "campaign/wechat/envelope.py"
 TRANSPORT = "campaign/wechat/transport.py"
 CLIENT = "campaign/wechat/client.py"
@@ -704,6 +705,34 @@ MUTANTS = (
         "        if False:",
         "the answer to another request is believed",
         WECHAT,
+    ),
+    Mutant(
+        ANSWERS,
+        "    if usual is not None and usual.group(*_ECHOED) == tuple([expected[name] for name in _ECHOED]):",
+        "    if usual is not None:",
+        "the usual answer to another request is believed",
+        WECHAT,
+    ),
+    Mutant(
+        ANSWERS,
+        r'_TEXT: Final = r"[^\]<&\x00-\x08\x0b-\x1f\ufffd-\uffff]',
+        r'_TEXT: Final = r"[^\]&\x00-\x08\x0b-\x1f\ufffd-\uffff]',
+        "an answer whose text holds markup is believed at a glance",
+        WECHAT,
+    ),
+    Mutant(
+        BODIES,
+        'value.replace("%", "%%")',
+        "value",
+        "a wording's per cent sign makes another request of it",
+        ("tests/wechat/test_bodies.py",),
+    ),
+    Mutant(
+        BODIES,
+        "        if not (all(own) and _WORD",
+        "        if not (_WORD",
+        "an empty value is signed",
+        ("tests/wechat/test_bodies.py",),
     ),
     Mutant(
         ANSWERS,

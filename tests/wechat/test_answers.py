@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from unittest import mock
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaign.domain.answer import Claim, Outcome, Reach, Status
+from campaign.domain.answer import Claim, Outcome, Reach, SendAnswer, Status
+from campaign.wechat import answers
 from campaign.wechat.answers import QUERY_CODES, SEND_CODES, STATUSES, explain, read_query, read_send
 from campaign.wechat.envelope import to_xml
 from campaign.wechat.signing import sign_md5
+from tests.bench.gateway import accepted
+from tests.wechat.test_envelope import edits, hostile
 
 KEY = "192006250b4c09247ec02edce69f6a2d"
 MCH_BILLNO = "1900000109202501150000000001"
@@ -71,6 +77,70 @@ def _body(fields: dict[str, str] | bytes, changes: dict[str, str | None]) -> byt
     if isinstance(fields, bytes):
         return fields
     return to_xml({name: value for name, value in {**fields, **changes}.items() if value is not None})
+
+
+# ---------------------------------------------------------------- sends: the usual answer, and all others
+
+
+def read_slowly(body: bytes, expected: dict[str, str]) -> SendAnswer:
+    """As if no answer were usual."""
+    with mock.patch.object(answers, "_USUAL", re.compile(r"(?!)")):
+        return read_send(body, expected=expected, api_key=KEY)
+
+
+@st.composite
+def nearly_usual(draw: st.DrawFn) -> bytes:
+    """An accepted answer, each value bare or in a section, in which a few things were changed."""
+    values = st.sampled_from([*ACCEPTED.values(), "FAIL", "0", "OK", "", " 188 ", "189"]) | hostile | edits
+    fields = list(ACCEPTED.items())
+    for _ in range(draw(st.integers(0, 2))):
+        n = draw(st.integers(0, len(fields) - 1))
+        other = draw(st.sampled_from([*ACCEPTED, "sign", "hblist", "x"]))
+        fields[n : n + draw(st.integers(0, 2))] = draw(
+            st.sampled_from([[], [(other, ACCEPTED.get(other, "1"))], [(fields[n][0], draw(values))]])
+        )
+    parts = ["<xml>"]
+    for name, value in fields:
+        section = ("<![CDATA[", "]]>") if draw(st.booleans()) else ("", "")
+        parts += [draw(st.sampled_from(["", "\n"])), f"<{name}>", section[0], value, section[1], f"</{name}>"]
+    parts += ["</xml>"]
+    for edit in draw(st.lists(edits | hostile, max_size=1)):
+        place = draw(st.integers(0, len(parts)))
+        parts[place : place + draw(st.integers(0, 1))] = [edit]
+    body = "".join(parts).encode()
+    cut = draw(st.integers(0, len(body)))
+    return body if draw(st.integers(0, 9)) else body[:cut] + draw(st.binary(max_size=2)) + body[cut:]
+
+
+@settings(max_examples=1000)
+@given(body=nearly_usual())
+def test_the_usual_answer_says_at_a_glance_what_it_says_when_read(body: bytes) -> None:
+    """No answer may say anything else for being recognised as a whole."""
+    assert read_send(body, expected=EXPECTED, api_key=KEY) == read_slowly(body, EXPECTED)
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+@pytest.mark.parametrize(
+    "value",
+    ["", "]", "<a/>", "&lt;", "a]]>b", "\r", "\x08", "\ufffd", "\ufffe", "😀", "<!DOCTYPE", "x" * 2000],
+)
+def test_no_place_of_the_usual_answer_takes_what_a_parser_would_not(name: str, value: str) -> None:
+    sections = {other: f"<![CDATA[{said}]]>" for other, said in ACCEPTED.items()}
+    for others in (ACCEPTED, sections):
+        for written in (value, ACCEPTED[name] + value, f"<![CDATA[{value}]]>"):
+            fields = {**others, name: written}
+            body = f"<xml>{''.join(f'<{n}>{v}</{n}>' for n, v in fields.items())}</xml>".encode()
+            assert read_send(body, expected=EXPECTED) == read_slowly(body, EXPECTED)
+
+
+def test_an_answer_as_live_servers_write_it_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "from_xml", None)
+    body = accepted({**EXPECTED, "wxappid": "wx0123456789abcdef"}, 7)
+    answer = read_send(body, expected=EXPECTED)
+    assert answer == SendAnswer(
+        outcome=Outcome.ACCEPTED, send_listid="1000041701000000000000000007", raw=body
+    )
+    assert send(ACCEPTED).send_listid == ACCEPTED["send_listid"]
 
 
 # ---------------------------------------------------------------- sends: the table
