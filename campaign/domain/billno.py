@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -89,6 +90,19 @@ def mch_billno(*, mch_id: str, campaign_id: str, row_key: str, issue: int = 1) -
     return mch_id + _base32(state.digest(), BILLNO_LENGTH - len(mch_id))
 
 
+def first_billnos(*, mch_id: str, campaign_id: str, row_keys: Sequence[str]) -> list[str]:
+    """`mch_billno` of each of the keys at issue 1, in half of the time. For some thousands at once."""
+    begun, behind = _campaigns_state(mch_id, campaign_id), _ISSUES[1]
+    digests = []
+    for row_key in row_keys:
+        data = row_key.encode()
+        state = begun.copy()
+        state.update(len(data).to_bytes(8, "big") + data + behind)
+        digests.append(state.digest())
+    length = BILLNO_LENGTH - len(mch_id)
+    return [mch_id + written for written in _base32_of_all(digests, length)]
+
+
 def nonce_str(billno: str) -> str:
     """The request's nonce, a pure function of the number, so that a repeat is the same bytes (R5.4)."""
     state = _state("nonce_str").copy()
@@ -121,7 +135,7 @@ def _campaigns_state(mch_id: str, campaign_id: str) -> hashlib.blake2b:
 @lru_cache(maxsize=8)
 def _state(purpose: str, *parts: str) -> hashlib.blake2b:
     """BLAKE2b over the scheme, the purpose and the first parts; to be copied, never updated."""
-    return hashlib.blake2b(_encoded("campaign", str(SCHEME), purpose, *parts), digest_size=32)
+    return hashlib.blake2b(_encoded("campaign", str(SCHEME), purpose, *parts), digest_size=_DIGEST_BYTES)
 
 
 def _digest(purpose: str, *parts: str) -> bytes:
@@ -140,10 +154,19 @@ def _encoded_one(part: str) -> bytes:
     return len(data).to_bytes(8, "big") + data
 
 
+_DIGEST_BYTES: Final = 32
 #: Each issue number as `_encoded` has it.
 _ISSUES: Final = [_encoded(str(issue)) for issue in range(ISSUE_MAX + 1)]
 #: What 15 bits become: three characters at once.
 _TRIPLES: Final = [a + b + c for c in _CROCKFORD for b in _CROCKFORD for a in _CROCKFORD]
+#: The lowest five bits of a byte as a character.
+_IN_CROCKFORD: Final = _CROCKFORD.encode() * 8
+#: For each step of `_base32_of_all` by how many bits groups move, and which: those whose place among all has
+#: this power of two, where the steps before have brought them.
+_MOVING: Final = [
+    (3 * half, sum(0x1F << 5 * place + 3 * (place & -2 * half) for place in range(30) if place & half))
+    for half in (16, 8, 4, 2, 1)
+]
 
 
 def _base32(digest: bytes, length: int) -> str:
@@ -160,3 +183,24 @@ def _base32(digest: bytes, length: int) -> str:
     d, e = bits >> 90 & 0x3FFFFFFF, bits >> 120 & 0x3FFFFFFF
     second = f"{three[c & 0x7FFF]}{three[c >> 15]}{three[d & 0x7FFF]}{three[d >> 15]}"
     return f"{first}{second}{three[e & 0x7FFF]}{three[e >> 15]}"[:length]
+
+
+def _base32_of_all(digests: Sequence[bytes], length: int) -> list[str]:
+    """`_base32` of each of the digests, which lie side by side in one long integer.
+
+    All of them are written in five steps: groups of five bits move apart, sixteen from the sixteen behind
+    them, then eight from eight, until each has a byte of its own.
+    """
+    count = len(digests)
+    bits = int.from_bytes(b"".join(reversed(digests)), "big") & _side_by_side((1 << 5 * length) - 1, count)
+    for step, moving in _MOVING:
+        moved = bits & _side_by_side(moving, count)
+        bits ^= moved ^ moved << step
+    written = bits.to_bytes(_DIGEST_BYTES * count, "little").translate(_IN_CROCKFORD).decode()
+    return [written[at : at + length] for at in range(0, len(written), _DIGEST_BYTES)]
+
+
+@lru_cache(maxsize=32)
+def _side_by_side(bits: int, count: int) -> int:
+    """The same bits for each of so many digests."""
+    return int.from_bytes(bits.to_bytes(_DIGEST_BYTES, "big") * count, "big")

@@ -69,7 +69,6 @@ class NewEntry(NamedTuple):
     """An entry about to be planned, at a tenth of the cost of an `Entry`. Fields as there."""
 
     mch_billno: str
-    campaign: str
     row_key: str
     issue: int
     sheet: str
@@ -77,11 +76,13 @@ class NewEntry(NamedTuple):
     re_openid: str
     #: Fen.
     total_amount: int
-    #: The request parameters that all entries of one wording share; one object for all of them.
-    shared: Mapping[str, str]
+    #: Empty: the one that follows from the number.
     nonce_str: str
     #: `canonical_json` of the operator's own columns.
     own: str
+    campaign: str
+    #: The request parameters that all entries of one wording share; one object for all of them.
+    shared: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
-from itertools import compress
-from typing import Final, overload
+from functools import partial
+from itertools import compress, islice, repeat
+from typing import Any, Final, overload
 
 from campaign.domain.answer import Reach
-from campaign.domain.billno import Tie, mch_billno, nonce_str
+from campaign.domain.billno import Tie, first_billnos, mch_billno
 from campaign.domain.canonical import canonical_json
 from campaign.domain.entry import Entry, NewEntry
 from campaign.domain.order import Line, Orders, PacketOrder, Wording, as_orders, line_of
@@ -35,6 +36,10 @@ ORDINAL_KEYS: Final = "re_openid+ordinal"
 _UNSENT: Final = (State.PLANNED, State.CANCELLED)
 #: So many wordings are kept while entries are made; a list has few, or one for each row.
 _WORDINGS_KEPT: Final = 1_000
+#: So many entries are made at once.
+_TOGETHER: Final = 1_000
+#: A `NewEntry` from its values, without the call of a function in Python that `NewEntry(...)` is.
+_NEW_ENTRY: Final[Callable[[tuple[Any, ...]], NewEntry]] = partial(tuple.__new__, NewEntry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,27 +196,39 @@ class Draft:
         return _number(order.row_key, order.tie, campaign=self.campaign, mch_id=self.mch_id)
 
     def entries(self) -> Iterator[NewEntry]:
-        """The new entries, one at a time: a million of them need not exist together."""
-        campaign, mch_id = self.campaign, self.mch_id
-        shared: dict[Wording, Mapping[str, str]] = {}
-        last: Wording | None = None
-        parameters: Mapping[str, str] = {}
-        for sheet, row, row_key, re_openid, fen, wording, own, tie in self.new.lines():
-            if wording is not last:
-                if wording not in shared:
-                    if len(shared) >= _WORDINGS_KEPT:
-                        shared.clear()
-                    shared[wording] = shared_parameters(wording, self.sender)
-                last, parameters = wording, shared[wording]
-            key, issue, of = (row_key, 1, campaign) if tie is None else (tie.row_key, tie.issue, tie.campaign)
-            billno = mch_billno(mch_id=mch_id, campaign_id=of, row_key=key, issue=issue)
-            nonce = nonce_str(billno)
-            yield NewEntry(billno, campaign, key, issue, sheet, row, re_openid, fen, parameters, nonce, own)
+        """The new entries, a thousand at a time: a million of them need not exist together."""
+        lines, shared = self.new.lines(), _Shared(self.sender)
+        while some := list(islice(lines, _TOGETHER)):
+            sheets, rows, keys, openids, fens, wordings, owns, ties = zip(*some, strict=True)
+            issues: Iterable[int] = repeat(1)
+            if any(ties):
+                numbers = list(map(self.number, some))
+                keys = tuple(line.entry_key for line in some)
+                issues = [tie.issue if tie else 1 for tie in ties]
+            else:
+                numbers = first_billnos(mch_id=self.mch_id, campaign_id=self.campaign, row_keys=keys)
+            facts = numbers, keys, issues, sheets, rows, openids, fens, repeat(""), owns
+            parameters = map(shared.__getitem__, wordings)
+            yield from map(_NEW_ENTRY, zip(*facts, repeat(self.campaign), parameters, strict=False))
 
     def revisions(self) -> Iterator[Entry]:
         """The revised entries with their new values."""
         for known, order in self.revised:
             yield entry_of(order, known.mch_billno, campaign=self.campaign, sender=self.sender)
+
+
+class _Shared(dict[Wording, Mapping[str, str]]):
+    """The parameters of each wording; those of the last ones are kept."""
+
+    def __init__(self, sender: Sender) -> None:
+        super().__init__()
+        self._sender = sender
+
+    def __missing__(self, wording: Wording) -> Mapping[str, str]:
+        if len(self) >= _WORDINGS_KEPT:
+            self.clear()
+        found = self[wording] = shared_parameters(wording, self._sender)
+        return found
 
 
 def entry_of(order: PacketOrder, billno: str, *, campaign: str, sender: Sender) -> Entry:

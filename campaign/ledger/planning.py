@@ -6,10 +6,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import Final
 
+from campaign.domain.billno import nonce_str
 from campaign.domain.entry import Entry, NewEntry
 from campaign.domain.plan import Known
 from campaign.domain.state import State
@@ -30,10 +31,8 @@ from campaign.ledger.rows import (
 )
 from campaign.ledger.schema import DROP_NUMBERS, MAKE_NUMBERS
 
-_ADD: Final = f"""
-    INSERT INTO entry ({PLANNED_COLUMNS}, campaign, wording, state)
-    VALUES """
-_ENTRY: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned')"
+_ADD: Final = f"INSERT INTO entry (campaign, state, {PLANNED_COLUMNS}, wording) VALUES "
+_ENTRY: Final = "(?1, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #: Entries in one INSERT, which costs half of one INSERT each.
 _CHUNK: Final = 64
 _ADD_CHUNK: Final = _ADD + ", ".join([_ENTRY] * _CHUNK)
@@ -117,22 +116,19 @@ class Planning(Reading):
     ) -> None:
         """Plan entries of one campaign behind the place ``seq``, with one event and one addition."""
         campaign_id = self._campaign_id(campaign)
+        rows: list[tuple[object, ...]] = []
         checks: list[str] = []
-        fen = 0
-        for start in range(0, len(entries), _CHUNK):
-            some = entries[start : start + _CHUNK]
-            values: list[object] = []
-            for place, entry in enumerate(some, start=seq + 1 + start):
-                wording, digest = wordings.of(entry)
-                new = entry if isinstance(entry, NewEntry) else _new(entry)
-                number, _, row_key, issue, sheet, row, re_openid, total_amount, _, nonce, own = new
-                planned = place, number, row_key, issue, sheet, row, re_openid, total_amount, nonce, own
-                values += planned
-                values += (campaign_id, wording)
-                checks.append(planned_check(campaign, digest, planned))
-                fen += total_amount
+        for place, entry in enumerate(entries, start=seq + 1):
+            wording, digest = wordings.of(entry)
+            new = entry if isinstance(entry, NewEntry) else _new(entry)
+            planned = place, *new[:9]  # `PLANNED_COLUMNS`
+            rows.append((*planned, wording))
+            checks.append(planned_check(campaign, digest, planned))
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
             add = _ADD_CHUNK if len(some) == _CHUNK else _ADD + ", ".join([_ENTRY] * len(some))
-            self._db.execute(add, values)
+            self._db.execute(add, [campaign_id, *chain.from_iterable(some)])
+        fen = sum(entry.total_amount for entry in entries)
         self._db.execute(_ADD_TOTAL, (campaign_id, len(entries), fen))
         facts = detail_json({"rows": len(entries), "fen": fen, "checks": "".join(checks)})
         last, number = seq + len(entries), entries[-1].mch_billno
@@ -187,7 +183,7 @@ class Planning(Reading):
                     "re_openid": entry.re_openid,
                     "total_amount": entry.total_amount,
                     "wording": _Numbered(self).of(entry)[0],
-                    "nonce_str": entry.parameters.get("nonce_str", ""),
+                    "nonce_str": _own_nonce(entry),
                     "own": detail_json(entry.own),
                 },
             )
@@ -268,17 +264,23 @@ def _new(entry: Entry) -> NewEntry:
     """The same entry, of which nothing is kept but what planning gives it."""
     return NewEntry(
         entry.mch_billno,
-        entry.campaign,
         entry.row_key,
         entry.issue,
         entry.sheet,
         entry.row,
         entry.re_openid,
         entry.total_amount,
-        entry.parameters,
-        entry.parameters.get("nonce_str", ""),
+        _own_nonce(entry),
         detail_json(entry.own),
+        entry.campaign,
+        entry.parameters,
     )
+
+
+def _own_nonce(entry: Entry) -> str:
+    """The entry's nonce, where it is not that of its number."""
+    nonce = entry.parameters.get("nonce_str", "")
+    return "" if nonce == nonce_str(entry.mch_billno) else nonce
 
 
 def _revised_check(detail: str) -> str:

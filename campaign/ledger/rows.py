@@ -11,6 +11,7 @@ from json.encoder import encode_basestring as _quoted
 from typing import Any, Final
 
 from campaign.domain.answer import Outcome, Reach
+from campaign.domain.billno import nonce_str
 from campaign.domain.campaign import Campaign, Halt, HaltReason
 from campaign.domain.canonical import canonical_json
 from campaign.domain.decision import REPEAT_GAP_S
@@ -245,14 +246,14 @@ class _Wording:
             self._pieces.append(f'{before}"{name}":')
         self._rest = rest
 
-    def mapping(self, mch_billno: str, nonce_str: str, re_openid: str, total_amount: int) -> dict[str, str]:
-        """All parameters of one entry."""
-        own = own_parameters(mch_billno, nonce_str, re_openid, total_amount)
+    def mapping(self, mch_billno: str, nonce: str, re_openid: str, total_amount: int) -> dict[str, str]:
+        """All parameters of one entry; one that has no nonce of its own has that of its number."""
+        own = own_parameters(mch_billno, nonce or nonce_str(mch_billno), re_openid, total_amount)
         return self._shared | {name: own[name] for name in self._holes}
 
-    def text(self, mch_billno: str, nonce_str: str, re_openid: str, total_amount: int) -> str:
+    def text(self, mch_billno: str, nonce: str, re_openid: str, total_amount: int) -> str:
         """`canonical_json` of `mapping`, without building it."""
-        own = own_parameters(mch_billno, nonce_str, re_openid, total_amount)
+        own = own_parameters(mch_billno, nonce or nonce_str(mch_billno), re_openid, total_amount)
         values = (_quoted(own[name]) for name in self._holes)
         return "".join(p + v for p, v in zip(self._pieces, values, strict=True)) + self._rest
 
@@ -333,6 +334,7 @@ def event_digest(
 PLANNED_COLUMNS: Final = (
     "seq, mch_billno, row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own"
 )
+_PLANNED_FACTS: Final = "\0".join(["%s"] * (2 + len(PLANNED_COLUMNS.split(","))))
 #: Digits of a `planned_check`.
 CHECK_DIGITS: Final = 16
 
@@ -344,12 +346,8 @@ def planned_check(campaign: str, wording: str, planned: Row) -> str:
         wording: the digest of its wording's JSON, hexadecimal.
         planned: `PLANNED_COLUMNS`.
     """
-    seq, mch_billno, row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own = planned
     # What is planned has no NUL in it, so nothing else reads like this; quoting would take as long again.
-    facts = (
-        f"{campaign}\0{wording}\0{seq}\0{mch_billno}\0{row_key}\0{issue}\0{sheet}\0{row}"
-        f"\0{re_openid}\0{total_amount}\0{nonce_str}\0{own}"
-    )
+    facts = _PLANNED_FACTS % (campaign, wording, *planned)
     return hashlib.blake2b(facts.encode(), digest_size=CHECK_DIGITS // 2).hexdigest()
 
 

@@ -302,6 +302,9 @@ _QUICK: Final = (
     *(made for made in (*_FIRST, *_PARTLY) if " ON entry" in made and "entry_counted" not in made),
 )
 
+# An entry without a nonce has that of its number. An older version of this program would send none.
+_NONCES: Final = ()
+
 #: Name and statements of every migration, oldest first.
 MIGRATIONS: Final = (
     ("first", _FIRST),
@@ -310,6 +313,7 @@ MIGRATIONS: Final = (
     ("refunds in part", _PARTLY),
     ("plans", _PLANS),
     ("quick entries", _QUICK),
+    ("nonces", _NONCES),
 )
 VERSION: Final = len(MIGRATIONS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
+from hashlib import blake2b
 
 import pytest
 from hypothesis import assume, given
@@ -17,6 +18,7 @@ from campaign.domain.billno import (
     Tie,
     canonical_campaign_id,
     canonical_row_key,
+    first_billnos,
     mch_billno,
     nonce_str,
     repeat_key,
@@ -67,6 +69,22 @@ GOLDEN = [
 @pytest.mark.parametrize("mch_id, campaign_id, row_key, issue, number", GOLDEN)
 def test_the_numbers_of_scheme_1_never_change(mch_id, campaign_id, row_key, issue, number):
     assert mch_billno(mch_id=mch_id, campaign_id=campaign_id, row_key=row_key, issue=issue) == number
+
+
+def test_many_numbers_are_those_that_their_keys_get_one_by_one():
+    """The digest was taken with the code that made each by itself."""
+    keys = [f"o{n}" for n in range(10_000)]
+    numbers = first_billnos(mch_id=MCH_ID, campaign_id="lantern", row_keys=keys)
+    assert numbers == [mch_billno(mch_id=MCH_ID, campaign_id="lantern", row_key=key) for key in keys]
+    assert (
+        blake2b(" ".join(numbers).encode(), digest_size=16).hexdigest() == "a10f7e0128c18bb3a7f0b4cfa8a1a243"
+    )
+
+
+@given(mch_id=MERCHANTS, campaign_id=CAMPAIGNS, keys=st.lists(ROW_KEYS, max_size=5))
+def test_it_does_not_matter_which_keys_are_numbered_together(mch_id, campaign_id, keys):
+    alone = [mch_billno(mch_id=mch_id, campaign_id=campaign_id, row_key=key) for key in keys]
+    assert first_billnos(mch_id=mch_id, campaign_id=campaign_id, row_keys=keys) == alone
 
 
 def test_the_golden_keys_are_canonical_so_that_they_are_what_really_gets_numbered():

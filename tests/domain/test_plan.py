@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.answer import Reach
+from campaign.domain.billno import nonce_str
 from campaign.domain.canonical import canonical_json
 from campaign.domain.packet import own_parameters, request_parameters
 from campaign.domain.plan import Clash, Draft, draft_plan
@@ -139,7 +140,8 @@ class TestTheSameSheetAgain:
             "oA",
             1,
         )
-        own = own_parameters(entry.mch_billno, entry.nonce_str, entry.re_openid, entry.total_amount)
+        nonce = entry.nonce_str or nonce_str(entry.mch_billno)
+        own = own_parameters(entry.mch_billno, nonce, entry.re_openid, entry.total_amount)
         assert {**entry.shared, **own} == request_parameters(row, billno(row), SENDER)
         assert (entry.own, entry.sheet, entry.row) == ('{"姓名":"王"}', "Sheet1", 2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaign.domain.answer import Outcome
+from campaign.domain.billno import nonce_str
 from campaign.domain.campaign import Campaign
 from campaign.domain.decision import Step
 from campaign.domain.state import Evidence, State
@@ -18,7 +20,7 @@ from campaign.ledger import schema
 from campaign.ledger.records import EventKind
 from campaign.ledger.rows import planned_check
 from campaign.ledger.store import Ledger
-from tests.ledger.build import NOON_S, ask, begun, changed, end, entry, now, open_ledger, plan
+from tests.ledger.build import NOON_S, ask, begin, begun, changed, end, entry, now, open_ledger, plan
 from tests.ledger.test_file import reopen
 
 #: As the version of the program with schema 3 left it: a planned event for each entry; one was paid, one
@@ -69,6 +71,21 @@ def test_thousands_are_planned_with_a_few_events_and_each_knows_its_own(ledger: 
             State.PLANNED,
         )
     assert audited(ledger) == ALL_IS_WELL
+
+
+def test_only_a_nonce_that_does_not_follow_from_the_number_is_kept(ledger: Ledger) -> None:
+    """An older ledger keeps each; what is sent is the same."""
+    own = entry("oB", row=3)
+    own = replace(own, parameters={**own.parameters, "nonce_str": "OWN"})
+    planned = [entry("oA"), own]
+    ledger.add_entries(planned, NOON_S)
+    stored = "SELECT nonce_str FROM entry ORDER BY seq"
+    assert ledger._db.execute(stored).fetchall() == [("",), ("OWN",)]
+    assert list(ledger.entries("lantern")) == planned
+    number = planned[0].mch_billno
+    ledger._db.execute("UPDATE entry SET nonce_str = ? WHERE seq = 1", (nonce_str(number),))
+    assert list(ledger.entries("lantern")) == planned
+    assert [e.parameters for e in begin(ledger, *planned).entries] == [e.parameters for e in planned]
 
 
 @pytest.mark.parametrize("rows", [3, 1500], ids=["a small plan", "a big plan"])
