@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
@@ -105,13 +105,17 @@ def _run(
     result = Night()
     with existing_ledger(settings, clock) as ledger:
         if ledger is not None:
+            # What is kept is no news to the next night, so a kill before it is told leaves this.
+            replace(memory, untold=True).write(path)
             result = night(_watch(session, settings, ledger, clock, stop, places, log), memory)
-            memory.write(path)
     certificate_ends_s = _certificate_ends_s(settings)
     messages = of_night(result, now_s=clock.now_s(), certificate_ends_s=certificate_ends_s)
     title = text("Night run of merchant {mch_id}", mch_id=settings.merchant.mch_id)
     told = tell_people(settings, messages, title=title)
     _note_told(log, told)
+    if ledger is not None:
+        memory.untold |= told.nobody
+        memory.write(path)
     ended = Ended(
         night=result,
         told=told,

@@ -37,6 +37,8 @@ class Memory:
     #: Up to this day the bills were fetched, but for those that are still missing.
     billed_until: date | None = None
     bills_missing: list[date] = field(default_factory=list)
+    #: Nobody was told yet of what the last night kept: it was killed before it told, or reached nobody.
+    untold: bool = False
 
     @classmethod
     def read(cls, ledger_path: Path) -> Self:
@@ -56,6 +58,7 @@ class Memory:
             reported={str(name): int(event) for name, event in found["reported"].items()},
             billed_until=None if until is None else date.fromisoformat(until),
             bills_missing=[date.fromisoformat(day) for day in found["bills_missing"]],
+            untold=found.get("untold") is True,  # a file of the first version has none
         )
 
     def write(self, ledger_path: Path) -> None:
@@ -72,6 +75,7 @@ class Memory:
             "reported": self.reported,
             "billed_until": self.billed_until and self.billed_until.isoformat(),
             "bills_missing": [day.isoformat() for day in self.bills_missing],
+            "untold": self.untold,
         }
         temporary = path.with_suffix(".new")
         try:

@@ -58,6 +58,11 @@ class Told:
     sent: int = 0
     failures: tuple[Text, ...] = ()
 
+    @property
+    def nobody(self) -> bool:
+        """Whether there was something to tell, and no address took it."""
+        return bool(self.failures) and not self.sent
+
 
 def tell(settings: Settings, messages: Sequence[Message], *, title: Text) -> Told:
     """Send what ``[notify]`` asks for, as one text to each address. Never raises for an address's sake.

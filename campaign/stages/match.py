@@ -12,7 +12,6 @@ from typing import Final
 
 from campaign.domain.bill import Bill, BusinessNames
 from campaign.domain.days import DAY_S, beijing_day
-from campaign.domain.finding import Finding
 from campaign.domain.matching import Match
 from campaign.domain.matching import match as match_entries
 from campaign.errors import UsageError
@@ -63,15 +62,13 @@ def match(
     )
 
 
-def keep(ledger: Ledger, campaign_name: str, found: Match, *, now_s: float) -> list[Finding]:
-    """Keep a match and its bills in the ledger, for the report; returns the findings that are new."""
+def keep(ledger: Ledger, campaign_name: str, found: Match, *, now_s: float) -> None:
+    """Keep a match and its bills in the ledger, for the report."""
     with ledger.atomic():
         whole = [bill for bill in found.bills if not any(_is_part(bill, other) for other in found.bills)]
         for bill in whole:
             ledger.keep_bill(bill, now_s, beside={other.content for other in whole if other.lines})
-        known = {finding.key for finding in ledger.findings(campaign_name)}
         ledger.keep_match(campaign_name, found.days, found.pairs, found.findings, now_s)
-    return [finding for finding in found.findings if finding.key not in known]
 
 
 def touched(ledger: Ledger, campaign_name: str) -> tuple[date, date] | None:

@@ -119,7 +119,11 @@ class Night:
 
 
 def night(watch: Watch, memory: Memory) -> Night:
-    """Do one night's work, and change ``memory`` into what the next night has to know."""
+    """Do one night's work, and change ``memory`` into what the next night has to know.
+
+    Where the memory says that nobody was told of the last one, all that the bills contradict is brought
+    again: a repeat is better than silence.
+    """
     result = Night()
     names = [campaign.name for campaign in watch.ledger.campaigns()]
     watch.log.info("night_started", campaigns=len(names))
@@ -145,6 +149,7 @@ def night(watch: Watch, memory: Memory) -> Night:
     memory.ended_s = watch.clock.now_s()
     if not result.failures and not result.interrupted:
         memory.succeeded_s = memory.ended_s
+        memory.untold = False
     return result
 
 
@@ -187,13 +192,14 @@ def _note_shift(watch: Watch, result: Night, shift: Shift) -> None:
 def _matched(watch: Watch, names: Sequence[str], result: Night, memory: Memory) -> dict[str, list[Finding]]:
     """Fetch the bills that are still missing, match them, and give each campaign what is new about its rows.
 
-    What a match brings is kept in the ledger; what stood there before was told by an earlier night.
+    What a match brings is kept in the ledger; what stood there before was told by an earlier night, unless
+    the memory says that it was not.
     """
     if watch.bills is None:
         return {}
-    ledger, bills = watch.ledger, _fetched(watch, result, memory)
+    ledger, bills, again = watch.ledger, _fetched(watch, result, memory), memory.untold
     matches: dict[str, Match] = {}
-    for name in _to_match(ledger, names, bills):
+    for name in _to_match(ledger, names, bills, again=again):
         with _noted(watch, result, "match_failed", campaign=name):
             matches[name] = watch.match(name, bills)
     _drop_explained(matches)
@@ -201,28 +207,35 @@ def _matched(watch: Watch, names: Sequence[str], result: Night, memory: Memory) 
     rows: dict[str, list[Finding]] = {}
     loose: dict[tuple[str, ...], Finding] = {}
     gaps: dict[tuple[str, int], Break] = {}
-    told = {f.key for name in matches for f in ledger.findings(name)}
+    told = {f.key for name in matches if not again for f in ledger.findings(name)}
     for name, found in matches.items():
         with _noted(watch, result, "match_failed", campaign=name):
-            new = keep(ledger, name, found, now_s=watch.clock.now_s())
+            keep(ledger, name, found, now_s=watch.clock.now_s())
+            new = [finding for finding in found.findings if finding.key not in told]
             rows[name] = [finding for finding in new if finding.entry]
-            loose |= {finding.key: finding for finding in new if finding.key not in told}
+            loose |= {finding.key: finding for finding in new if not finding.entry}
             # A campaign sees the bills of its own days, so another one may see a gap that it does not.
-            gaps |= {(each.file, each.line): each for each in found.breaks if each.file in fresh}
+            gaps |= {(each.file, each.line): each for each in found.breaks if again or each.file in fresh}
             watch.log.info("matched", campaign=name, clean=found.clean, findings=len(new))
-    result.bill.findings = [finding for finding in loose.values() if not finding.entry]
+    result.bill.findings = list(loose.values())
     result.bill.breaks = list(gaps.values())
-    result.bill.flawed = [bill.file for bill in bills if bill.flaw]
+    seen = [*bills, *(bill for found in matches.values() for bill in found.bills if again)]
+    result.bill.flawed = list(dict.fromkeys(bill.file for bill in seen if bill.flaw))
     return rows
 
 
-def _to_match(ledger: Ledger, names: Sequence[str], bills: Sequence[Bill]) -> list[str]:
-    """The campaigns whose money can stand on these bills, and those with news since they were matched."""
+def _to_match(ledger: Ledger, names: Sequence[str], bills: Sequence[Bill], *, again: bool) -> list[str]:
+    """The campaigns whose money can stand on these bills, and those with news since they were matched.
+
+    Args:
+        again: those that were matched before are matched once more.
+    """
     days = {day for bill in bills for day in bill.days}
     found = []
     for name in names:
         moved = touched(ledger, name)
-        if moved and (any(moved[0] <= day <= moved[1] for day in days) or ledger.has_news(name)):
+        news = ledger.has_news(name) or (again and ledger.matched(name))
+        if moved and (news or any(moved[0] <= day <= moved[1] for day in days)):
             found.append(name)
     # A line that no campaign explains is named even where no campaign is near.
     return found or list(names[-1:] if bills else ())

@@ -179,6 +179,25 @@ def test_a_robot_that_cannot_be_reached_fails_no_night_and_no_run(capsys, monkey
     assert "SECRET" not in json.dumps(answer) + json.dumps(log)
 
 
+def test_a_night_that_dies_before_it_told_leaves_that_to_the_next(capsys, paid, monkeypatch):
+    def killed(*_args, **_more):
+        raise KeyboardInterrupt
+
+    memory = Path(".campaign.rehearsal.db.night.json")
+    with monkeypatch.context() as patch:
+        patch.setattr("campaign.cli.night.tell_people", killed)
+        main(["schedule", "now"])
+    assert json.loads(memory.read_text())["untold"]
+    assert now(capsys)[1]["campaigns"][0]["files"], "what its reports say is told again, too"
+    assert not json.loads(memory.read_text())["untold"]
+
+
+def test_a_night_that_reached_nobody_leaves_that_to_the_next(capsys, paid, monkeypatch):
+    monkeypatch.setenv("CAMPAIGN_NOTIFY_URLS", '["json://127.0.0.1:1/x"]')
+    now(capsys)
+    assert json.loads(Path(".campaign.rehearsal.db.night.json").read_text())["untold"]
+
+
 # Who starts it
 
 

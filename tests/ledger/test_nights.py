@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -20,6 +21,7 @@ FULL = Memory(
     reported={"lantern": 7, "元宵": 12},
     billed_until=date(2026, 3, 2),
     bills_missing=[date(2026, 2, 28), date(2026, 3, 2)],
+    untold=True,
 )
 
 
@@ -67,6 +69,14 @@ def test_nor_is_one_whose_values_are_of_another_kind(tmp_path, key, value):
     content = json.loads(the_file(tmp_path).read_text()) | {key: value}
     the_file(tmp_path).write_text(json.dumps(content))
     assert Memory.read(tmp_path / "campaign.db") == Memory()
+
+
+def test_a_file_of_before_there_was_anything_untold_is_still_read(tmp_path):
+    FULL.write(tmp_path / "campaign.db")
+    content = json.loads(the_file(tmp_path).read_text())
+    del content["untold"]
+    the_file(tmp_path).write_text(json.dumps(content))
+    assert Memory.read(tmp_path / "campaign.db") == replace(FULL, untold=False)
 
 
 def test_where_it_cannot_be_written_the_file_is_named(tmp_path):

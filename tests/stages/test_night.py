@@ -306,6 +306,53 @@ def test_a_doubled_line_belongs_to_its_row_and_its_campaign(biller: Operator) ->
     assert result.bill.breaks, "and the balance does not follow"
 
 
+def contradicted(biller: Operator) -> None:
+    """On the bill of today one row is debited twice, and somebody else's packet stands beside it."""
+
+    def change(lines: list[BillLine]) -> None:
+        foreign = replace(lines[0], flow_id="998", business_no="998", voucher_no="9" * 28)
+        lines += [replace(lines[-1], flow_id="999"), foreign]
+
+    biller.change = lambda bill: with_lines(bill, change) if bill.lines else bill
+    biller.until(TODAY + DAY, 10.5)
+
+
+def test_what_a_killed_night_kept_and_did_not_tell_is_told_by_the_next(biller: Operator) -> None:
+    contradicted(biller)
+    memory = replace(biller.memory)
+    first = biller.night()
+    assert len(first.findings) == 2
+    biller.memory = replace(memory, untold=True)  # as it stands on the disk until the night has told
+    second = biller.night()
+    assert second.findings == first.findings
+    assert second.bill == first.bill
+    assert not biller.memory.untold
+    assert not biller.night().findings, "and then it is told"
+
+
+def test_what_reached_nobody_is_told_again_although_no_bill_is_fetched_again(biller: Operator) -> None:
+    contradicted(biller)
+    first = biller.night()
+    biller.memory.untold = True
+    second = biller.night()
+    assert second.findings == first.findings
+    assert first.bill.breaks
+    assert (second.bill.breaks, second.bill.days) == (first.bill.breaks, [])
+
+
+def test_what_a_failing_night_could_not_bring_again_stays_untold(biller: Operator) -> None:
+    def full(name: str, bills: Sequence[Bill]) -> Match:
+        raise StorageError(text("the disk is full"))
+
+    contradicted(biller)
+    first = biller.night()
+    biller.memory.untold = True
+    with biller.machine.ledger() as ledger:
+        night(replace(biller.watch(ledger), match=full), biller.memory)
+    assert biller.memory.untold
+    assert biller.night().findings == first.findings
+
+
 @pytest.mark.parametrize("error, code", [(BillRejected(text("half a file")), 6), (SetupError(text("no")), 4)])
 def test_a_bill_that_cannot_be_used_stays_missing_and_the_others_are_matched(
     biller: Operator, error: Exception, code: int
