@@ -59,7 +59,8 @@ class Summary:
     states: dict[State, Sum] = field(default_factory=lambda: {s: Sum() for s in State})
     days: defaultdict[date, Day] = field(default_factory=lambda: defaultdict(Day))
     activities: defaultdict[str, Totals] = field(default_factory=lambda: defaultdict(Totals))
-    #: (month of sending, month of coming back or empty), as ``2026-03``: what a month's end cuts apart.
+    #: (month of sending, month of coming back or empty), as ``2026-03``: what a month's end cuts apart. Of a
+    #: packet that came back in part the row stands where it came back, the rest of its fen where nothing did.
     months: defaultdict[tuple[str, str], Sum] = field(default_factory=lambda: defaultdict(Sum))
     #: Whole hours from sending to opening.
     claim_hours: defaultdict[int, Sum] = field(default_factory=lambda: defaultdict(Sum))
@@ -125,7 +126,18 @@ class Summary:
             self.refunded_fen += back_fen
             if closed is not None:
                 self.days[closed].refunded.add(back_fen)
-        self.months[_month(sent), _month(closed if found is Verdict.REFUNDED else None)].add(fen)
+            self.months[_month(sent), _month(closed)].add(back_fen)
+            if back_fen != fen:
+                self.months[_month(sent), ""].fen += fen - back_fen
+        else:
+            self.months[_month(sent), ""].add(fen)
+
+
+def paid_fen(entry: Entry, found: Verdict) -> int:
+    """What was taken from the account for a row of this verdict and did not come back, in fen."""
+    if found is Verdict.REFUNDED:
+        return entry.total_amount - (entry.refund_amount or entry.total_amount)
+    return entry.total_amount if found in PAID else 0
 
 
 def sent_at_s(entry: Entry) -> float | None:

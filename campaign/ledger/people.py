@@ -11,13 +11,13 @@ from typing import Final, NamedTuple
 _TOGETHER: Final = 2_000
 #: From the one who got most; equals in the order of their openids, so that a report can be made again.
 _RANKED: Final = """
-    SELECT openid, COUNT(*), SUM(fen), COUNT(paid_fen), COALESCE(SUM(paid_fen), 0) AS paid
-    FROM part GROUP BY openid ORDER BY paid DESC, openid
+    SELECT openid, COUNT(*), SUM(fen), SUM(paid), SUM(paid_fen)
+    FROM part GROUP BY openid ORDER BY SUM(paid_fen) DESC, openid
 """
 
 
 class Person(NamedTuple):
-    """One recipient's packets and fen: all rows, and what was paid (claimed or still to be claimed)."""
+    """One recipient's packets and fen: all rows, and what was paid: taken, and not come back."""
 
     openid: str
     rows: int
@@ -33,15 +33,15 @@ class People:
     """
 
     def __init__(self) -> None:
-        self._parts: list[tuple[str, int, int | None]] = []
+        self._parts: list[tuple[str, int, bool, int]] = []
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA temp_store = FILE")
-        self._db.execute("CREATE TABLE part (openid TEXT, fen INT, paid_fen INT) STRICT")
+        self._db.execute("CREATE TABLE part (openid TEXT, fen INT, paid INT, paid_fen INT) STRICT")
 
-    def add(self, openid: str, fen: int, *, paid: bool) -> None:
-        """Count one more row of this person."""
-        self._parts.append((openid, fen, fen if paid else None))
+    def add(self, openid: str, fen: int, *, paid: bool, paid_fen: int) -> None:
+        """Count one more row of this person; of one that came back in part, ``paid_fen`` is the rest."""
+        self._parts.append((openid, fen, paid, paid_fen))
         if len(self._parts) >= _TOGETHER:
             self._flush()
 
@@ -58,7 +58,7 @@ class People:
     def _flush(self) -> None:
         with _translated():
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT INTO part VALUES (?, ?, ?)", self._parts)
+            self._db.executemany("INSERT INTO part VALUES (?, ?, ?, ?)", self._parts)
             self._db.execute("COMMIT")
         self._parts.clear()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from campaign.domain.money import yuan_grouped
 from campaign.domain.state import State
 from campaign.domain.summary import Summary
 from campaign.domain.verdict import Explain, Verdict, halt_advice
@@ -26,6 +27,14 @@ def notes(facts: Facts, summary: Summary, *, needs: int, explain: Explain) -> li
                 "Ledger, WeChat Pay's answers and funds bills contradict each other in {count} places; the "
                 "workbook lists them under differences.",
                 count=summary.billing.findings,
+            )
+        )
+    if kept_fen := summary.totals.verdicts[Verdict.REFUNDED].fen - summary.refunded_fen:
+        found.append(
+            text(
+                "Of packets that came back, {yuan} yuan did not: they came back in part only, and the rest "
+                "counts as paid.",
+                yuan=yuan_grouped(kept_fen),
             )
         )
     if unknown := summary.totals.verdicts[Verdict.UNKNOWN].rows:

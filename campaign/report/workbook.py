@@ -7,7 +7,7 @@ from pathlib import Path
 
 from campaign.domain.days import DAY_S
 from campaign.domain.finding import KIND_TEXT, Finding
-from campaign.domain.summary import Summary
+from campaign.domain.summary import Summary, paid_fen
 from campaign.domain.verdict import OWNER_TEXT, PAID, STATE_TEXT, VERDICT_TEXT, Explain, Need
 from campaign.ledger.people import People
 from campaign.report.breakdowns import Breakdowns
@@ -102,7 +102,12 @@ class WorkbookReport:
         """Write one row to the details, and to exceptions and evidence where a person has to act."""
         entry, own = line.entry, line.entry.own
         self._details.append([*self._shown(line), *[own.get(header) for header in self._own]])
-        self._people.add(entry.re_openid, entry.total_amount, paid=line.verdict in PAID)
+        self._people.add(
+            entry.re_openid,
+            entry.total_amount,
+            paid=line.verdict in PAID,
+            paid_fen=paid_fen(entry, line.verdict),
+        )
         if line.need is not None:
             self._add_exception(line, line.need)
         if line.need is not None or entry.mch_billno in self._differing:

@@ -13,14 +13,14 @@ from campaign.domain.days import beijing_text, moment_s
 from campaign.domain.entry import Flag
 from campaign.domain.money import Sum
 from campaign.domain.state import Evidence, State
-from campaign.domain.summary import Day, Summary, closed_at_s
-from campaign.domain.verdict import Verdict
+from campaign.domain.summary import Day, Summary, closed_at_s, paid_fen
+from campaign.domain.verdict import Verdict, verdict
 from tests.report.samples import PARAMETERS, SENT, entry
 
 TIMES = st.sampled_from(["", "2026-03-03 23:59:59", "2026-04-01 00:00:00", "3 March"])
 
 ENTRIES = st.builds(
-    lambda state, row, fen, proof, flag, time, activity: entry(
+    lambda state, row, fen, proof, flag, time, activity, back_fen: entry(
         state,
         row=row,
         fen=fen,
@@ -28,6 +28,7 @@ ENTRIES = st.builds(
         flag=flag,
         rcv_time=time,
         refund_time=time,
+        refund_amount=min(back_fen, fen),
         parameters=PARAMETERS | {"act_name": activity},
     ),
     st.sampled_from(State),
@@ -37,6 +38,7 @@ ENTRIES = st.builds(
     st.sampled_from((None, *Flag)),
     TIMES,
     st.sampled_from(("灯谜", "抽奖")),
+    st.sampled_from((0, 1, 188, 499_900)),  # 0: nobody said how much
 )
 
 
@@ -68,6 +70,10 @@ def test_money_by_day_is_the_money_by_verdict(entries):
     assert sum(d.refunded.fen for d in days) == summary.refunded_fen
     assert summary.paid.fen + summary.refunded_fen == sum(d.sent.fen for d in days)
     assert sum(s.fen for s in summary.months.values()) == sum(d.sent.fen for d in days)
+    assert sum(s.fen for (_, m), s in summary.months.items() if m) == summary.refunded_fen
+    kept = [s for (_, m), s in summary.months.items() if not m]
+    assert summary.paid == Sum(sum(s.rows for s in kept), sum(s.fen for s in kept))
+    assert summary.paid.fen == sum(paid_fen(e, verdict(e)) for e in entries)
     assert sum(s.fen for s in summary.claim_hours.values()) == sum(d.claimed.fen for d in days)
 
 
@@ -102,7 +108,7 @@ def test_a_month_end_cuts_sending_from_coming_back():
         refund_amount=100,
     )
     summary = Summary.of([back])
-    assert dict(summary.months) == {("2026-03", "2026-04"): Sum(1, 188)}
+    assert dict(summary.months) == {("2026-03", "2026-04"): Sum(1, 100), ("2026-03", ""): Sum(0, 88)}
     assert summary.refunded_fen == 100
 
 

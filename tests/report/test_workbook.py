@@ -327,6 +327,24 @@ def test_of_a_packet_that_came_back_in_part_the_cover_calls_the_rest_paid(tmp_pa
     assert shown["of this came back"][:2] == shown["came back, by the ledger"][:2] == [1, 4]
     assert shown["taken from the account"][:2] == [2, 12]
     assert shown["paid"][:2] == [1, 8]
+    assert any("6.00 yuan did not" in str(label) for label in shown), "or the verdicts would not add up to it"
+
+
+def test_a_packet_that_came_back_in_part_is_cut_apart_by_month_and_by_person(tmp_path):
+    """Every sheet says that 4.00 yuan of it came back and 6.00 were paid, as the cover does."""
+    back = entry(
+        State.REFUNDED, fen=1000, refund_amount=400, re_openid="oA", refund_time="2026-04-01 08:00:00"
+    )
+    summary = write(tmp_path / "r.xlsx", [back, entry(State.RECEIVED, row=3, re_openid="oB", fen=200)])
+    assert cells(tmp_path / "r.xlsx", "Months")[1:] == [
+        ["2026-03", "not come back", 1, 8],
+        ["2026-03", "2026-04", 1, 4],
+        ["total", None, 2, 12],
+    ]
+    assert cells(tmp_path / "r.xlsx", "Days")[-1] == ["total", 2, 12, 1, 2, 1, 4]
+    *people, total = cells(tmp_path / "r.xlsx", "People")[1:]
+    assert people == [["oA", 1, 10, 0, 6], ["oB", 1, 2, 1, 2]]
+    assert total[3:5] == [summary.paid.rows, summary.paid.fen / 100]
 
 
 def test_the_error_codes_are_counted_and_explained(tmp_path):
