@@ -89,7 +89,9 @@ def audit(session: Session) -> int:
             style="bold red",
         )
     for file in bills:
-        session.tell(text("The kept funds bill {file} was altered.", file=file), style="bold red")
+        session.tell(
+            text("The kept funds bill {file} was altered, or is missing.", file=file), style="bold red"
+        )
     if good:
         session.tell(
             text("All {events} events are whole, and every state follows from them.", events=events),

@@ -26,6 +26,21 @@ _LINE: Final = (
 )  # fmt: skip
 #: What names a kept bill, in its table and in its event.
 _BILL: Final = ("file", "account", "first_day", "last_day")
+#: Every bill that was kept, and whether a later one replaced it: 0 no; 2 yes, that one says so; 1 perhaps,
+#: since in a ledger begun before they did, a later one of the account and of its days says nothing.
+_KEPT: Final = f"""
+    WITH kept AS MATERIALIZED (
+        SELECT seq, {", ".join(f"detail ->> '{name}' AS {name}" for name in _BILL)},
+            detail ->> 'sha1' AS sha1, detail -> 'replaced' AS replaced
+        FROM event WHERE kind = '{EventKind.BILL_KEPT}' AND json_valid(detail)
+    )
+    SELECT {", ".join(_BILL)}, sha1, COALESCE((
+        SELECT MAX(CASE WHEN replaced IS NULL THEN 1
+                        WHEN bill.sha1 IN (SELECT value FROM json_each(replaced)) THEN 2 END)
+        FROM kept AS later WHERE later.seq > bill.seq AND later.account = bill.account
+            AND later.first_day <= bill.first_day AND later.last_day >= bill.last_day
+    ), 0) FROM kept AS bill
+"""
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -47,13 +62,14 @@ class Bills(Reading):
         values = (bill.account, days[0], days[-1])
         with self.atomic():
             within = "account = ? AND first_day >= ? AND last_day <= ?"
-            for id_, known, content in self._all(
-                f"SELECT id, days, content FROM bill WHERE {within}", values
-            ):
-                if unpacked(content) == bill.content and json.loads(known) == days:
-                    return
+            there = self._all(f"SELECT id, days, content FROM bill WHERE {within}", values)
+            if any(json.loads(row[1]) == days and unpacked(row[2]) == bill.content for row in there):
+                return
+            replaced = []
+            for id_, known, content in there:
                 if set(json.loads(known)) <= set(days) and unpacked(content) not in beside:
                     self._db.execute("DELETE FROM bill WHERE id = ?", (id_,))
+                    replaced.append(_sha1(content))
             self._db.execute(
                 "INSERT INTO bill (file, account, first_day, last_day, days, asked, content)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -72,6 +88,7 @@ class Bills(Reading):
                 "last_day": days[-1],
                 "lines": len(bill.lines),
                 "sha1": bill.sha1,
+                "replaced": replaced,
             }
             self._note("", at_s, EventKind.BILL_KEPT, detail)
 
@@ -230,16 +247,16 @@ class Bills(Reading):
                 yield name
 
     def broken_bills(self) -> Iterator[str]:
-        """The files of kept bills that are not as they were kept. None, if all is well."""
-        kept: dict[tuple[object, ...], object] = {}
-        sql = "SELECT detail FROM event WHERE kind = ? AND json_valid(detail) ORDER BY seq"
-        for row in self._rows(sql, (EventKind.BILL_KEPT,)):
-            detail = json.loads(row[0])
-            kept[tuple(detail.get(name) for name in _BILL)] = detail.get("sha1")
-        for *bill, content in self._rows(f"SELECT {', '.join(_BILL)}, content FROM bill ORDER BY id"):
-            said = kept.get(tuple(bill))
-            if said is None or said != _sha1(content):
-                yield bill[0]
+        """The files of kept bills that are not as they were kept, or are gone. None, if all is well."""
+        may, must = set(), set()
+        for *bill, replaced in self._rows(_KEPT):
+            if replaced < 2:
+                may.add(tuple(bill))
+            if not replaced:
+                must.add(tuple(bill))
+        rows = self._rows(f"SELECT {', '.join(_BILL)}, content FROM bill")
+        here = {(*bill, _sha1(content)) for *bill, content in rows}
+        yield from sorted({str(file) for file, *_ in (here - may) | (must - here)})
 
     def _finding_of(self, row: Row) -> Finding:
         number, content = row[0], json.loads(row[1])

@@ -121,6 +121,44 @@ def test_a_kept_bill_that_somebody_altered_is_named_by_the_audit(ledger: Ledger,
     assert list(ledger.broken_matches()) == [NAME]
 
 
+def test_a_kept_bill_that_somebody_took_out_of_the_ledger_is_named_by_the_audit(ledger: Ledger) -> None:
+    """The next match would not have known of it."""
+    matched(
+        ledger, bill_of(ledger, 188, 888, 0), bill_of(ledger, 0, 0, 300)
+    )  # of two accounts, nobody says which
+    assert not list(ledger.broken_bills())
+    ledger._db.execute("DELETE FROM bill WHERE id = 1")
+    [named] = ledger.broken_bills()
+    ledger._db.execute("DELETE FROM bill")
+    assert list(ledger.broken_bills()) == [named]
+
+
+@pytest.mark.parametrize("says_which", [True, False])
+def test_a_kept_bill_that_a_later_one_replaced_is_not_missed(
+    ledger: Ledger, monkeypatch: Any, says_which: bool
+) -> None:
+    """Nor in a ledger that was begun when the later one did not say so."""
+    if not says_which:
+        note = Ledger._note
+        monkeypatch.setattr(
+            Ledger,
+            "_note",
+            lambda self, name, at_s, kind, detail: note(
+                self, name, at_s, kind, {key: fact for key, fact in detail.items() if key != "replaced"}
+            ),
+        )
+    first, second = bill_of(ledger, 188, 889, 300), bill_of(ledger, 188, 888, 300)
+    for bills in ((first,), (second,), (), (first,), (second,)):
+        matched(ledger, *bills)
+        assert not list(ledger.broken_bills())
+    if says_which:
+        change = "INSERT INTO bill SELECT 9, file, account, first_day, last_day, days, asked, ? FROM bill"
+        ledger._db.execute(change, (packed(first.content),))
+        assert list(ledger.broken_bills()) == [first.file], "nor may it come back"
+    ledger._db.execute("DELETE FROM bill")
+    assert list(ledger.broken_bills()) == [second.file]
+
+
 def test_a_bill_that_says_otherwise_replaces_the_one_before(ledger: Ledger) -> None:
     """Downloaded again, since the first was damaged."""
     matched(ledger, bill_of(ledger, 188, 889, 300))
