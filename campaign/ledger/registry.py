@@ -24,11 +24,12 @@ from campaign.domain.campaign import Campaign
 from campaign.errors import StorageError
 from campaign.ledger import file
 from campaign.ledger.seen import Pair, SeenRows
-from campaign.ports import Clock
-from campaign.text import text
+from campaign.ports import Clock, SystemClock
+from campaign.text import Text, text
 
-#: The allowance is held for the length of a commit; who keeps it for so long does not go on.
-_SPENDING_S: Final = 30.0
+#: The allowance is held for the length of a commit, the memory while a sheet's rows are digested; who keeps
+#: either for so long does not go on.
+_HELD_S_MAX: Final = 30.0
 _LOOK_AGAIN_S: Final = 0.005
 #: A process's number in its lock file, padded with blanks: written over, never cut, which is slow.
 _PID_DIGITS: Final = 20
@@ -75,8 +76,10 @@ class Listed:
 class Registry:
     """The memory of one merchant at one gateway."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        """``clock``: by which another process is waited for; the machine's own, if None."""
         self.folder = folder
+        self._clock = clock or SystemClock()
         self._seen = SeenRows(folder / "rows")
 
     @classmethod
@@ -137,7 +140,11 @@ class Registry:
         ]
 
     def remember(self, ledger: Path, head: tuple[int, str], campaigns: Iterable[Campaign] = ()) -> None:
-        """Remember the ledger, how far it has come (`Ledger.head`), and the sheets of its campaigns."""
+        """Remember the ledger, how far it has come (`Ledger.head`), and the sheets of its campaigns.
+
+        Raises:
+            StorageError: as `spending`; so do all methods that remember or forget something.
+        """
         with self._locked():
             ledgers, path = self._read(), str(self._path(ledger))
             before = ledgers.get(path, {})
@@ -189,15 +196,7 @@ class Registry:
         Raises:
             StorageError: another process has kept it for half a minute; it was suspended, or hangs.
         """
-        with self._opened("spending.lock") as descriptor:
-            until_s = clock.monotonic_s() + _SPENDING_S
-            while not _taken(descriptor):
-                if clock.monotonic_s() >= until_s:
-                    raise _kept(os.pread(descriptor, _PID_DIGITS, 0).decode("ascii", "replace").strip())
-                clock.sleep(_LOOK_AGAIN_S)
-            ours = f"{os.getpid():<{_PID_DIGITS}}".encode()
-            if os.pread(descriptor, _PID_DIGITS, 0) != ours:
-                os.pwrite(descriptor, ours, 0)
+        with self._held("spending.lock", clock, text("this merchant's allowance")):
             yield
 
     def _read(self) -> dict[str, dict[str, Any]]:
@@ -223,17 +222,29 @@ class Registry:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Two processes do not forget each other's ledgers."""
-        with self._opened("lock") as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with self._held("lock", self._clock, text("the memory of this merchant's ledgers")):
             yield
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[int]:
-        """A file to lock. Its lock ends with the ``with`` block, or dies with its process."""
+    def _held(self, name: str, clock: Clock, what: Text) -> Iterator[None]:
+        """Hold the lock on a file. It ends with the ``with`` block, or dies with its process.
+
+        Args:
+            what: it stands for, in the words of whoever has to wait.
+        """
         with self._usable():
             descriptor = os.open(self._made() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            yield descriptor
+            until_s = clock.monotonic_s() + _HELD_S_MAX
+            while not _taken(descriptor):
+                if clock.monotonic_s() >= until_s:
+                    pid = os.pread(descriptor, _PID_DIGITS, 0).decode("ascii", "replace").strip()
+                    raise _kept(what, pid)
+                clock.sleep(_LOOK_AGAIN_S)
+            ours = f"{os.getpid():<{_PID_DIGITS}}".encode()
+            if os.pread(descriptor, _PID_DIGITS, 0) != ours:
+                os.pwrite(descriptor, ours, 0)
+            yield
         finally:
             os.close(descriptor)
 
@@ -259,14 +270,14 @@ def _taken(descriptor: int) -> bool:
     return True
 
 
-def _kept(pid: str) -> StorageError:
-    """Nothing was spent: the request that waited for the allowance has not left."""
+def _kept(what: Text, pid: str) -> StorageError:
+    """Nothing was spent: a request that waited for the allowance has not left."""
     return StorageError(
         text(
-            "Process {pid} has kept this merchant's allowance to itself for {seconds} s: it was suspended, "
-            "or hangs.",
+            "Process {pid} has kept {what} to itself for {seconds} s: it was suspended, or hangs.",
             pid=pid or "?",
-            seconds=int(_SPENDING_S),
+            what=what,
+            seconds=int(_HELD_S_MAX),
         ),
         advice=text("Let that process go on, or end it; then run the same command again."),
     )

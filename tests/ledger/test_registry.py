@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -263,6 +264,25 @@ def test_a_process_that_keeps_the_allowance_is_named_and_not_waited_for_for_ever
         assert not may_spend(registry)
     with registry.spending(StillClock()):
         assert not may_spend(registry)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda registry, ledger: registry.remember(ledger, HEAD),
+        lambda registry, ledger: registry.give_up(ledger),
+        lambda registry, ledger: registry.remember_rows(ledger, "lantern", [("oA", 100)], NOON_S),
+    ],
+)
+def test_a_process_that_keeps_the_memory_is_named_and_not_waited_for_for_ever(
+    registry: Registry, tmp_path: Path, work: Callable[[Registry, Path], None]
+) -> None:
+    """A run that came to its end would hang there for good, its answer unsaid."""
+    with registry._locked():
+        with pytest.raises(StorageError, match=f"{os.getpid()}.*memory") as stop:
+            work(Registry(registry.folder, Impatient()), tmp_path / "a.db")
+        assert "run the same command again" in str(stop.value.advice)
+    work(Registry(registry.folder, Impatient()), tmp_path / "a.db")
 
 
 def test_two_ledgers_never_spend_the_same_allowance(registry: Registry, tmp_path: Path) -> None:
