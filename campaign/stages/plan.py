@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from campaign.domain.campaign import Campaign
+from campaign.domain.checks import FIELD_NAMES
 from campaign.domain.days import beijing_day
 from campaign.domain.mask import mask_openid
 from campaign.domain.money import yuan_grouped, yuan_text
@@ -323,7 +324,7 @@ def _told(conflict: Conflicting) -> Text:
             return text(
                 "{where}: {field} was {was} when it was sent, and is {now} now.",
                 where=where,
-                field=conflict.field,
+                field=shown_field(conflict.field),
                 was=was,
                 now=now,
             )
@@ -363,7 +364,14 @@ def _told(conflict: Conflicting) -> Text:
             )
 
 
+def shown_field(field: str) -> Text:
+    """A field in the words of the sheet's columns; its name at WeChat Pay stands beside it."""
+    word = FIELD_NAMES[field]
+    return word if field in word.template else text("{word} ({name})", word=word, name=field)
+
+
 def shown_fact(field: str, value: str) -> str:
+    """A field's value: yuan beside fen, an openid masked."""
     if field == "total_amount":
         return f"{yuan_text(int(value))} ({value} fen)"
     if field == "re_openid":

@@ -33,7 +33,7 @@ from campaign.sheet.columns import understand
 from campaign.sheet.grid import Grid
 from campaign.sheet.reading import ReadOptions
 from campaign.sheet.rows import read_rows
-from campaign.stages.plan import SheetFacts, plan, shown_fact
+from campaign.stages.plan import SheetFacts, plan, shown_fact, shown_field
 from campaign.stages.send import send
 from campaign.stages.shift import Desk
 from campaign.stages.standing import Standing
@@ -154,7 +154,7 @@ def draft_packet(ledger: Ledger, order: PacketOrder, *, sender: Sender) -> Draft
                     "Reference {reference} stands for another packet: its {field} is {was}, and not {now}. "
                     "Nothing was sent.",
                     reference=repr(order.row_key),
-                    field=edit.field,
+                    field=shown_field(edit.field),
                     was=shown_fact(edit.field, edit.was),
                     now=shown_fact(edit.field, edit.now),
                 ),
