@@ -6,9 +6,10 @@ import csv
 import filecmp
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from html import unescape
 from html.parser import HTMLParser
 from itertools import zip_longest
 from pathlib import Path
@@ -194,7 +195,7 @@ def _xlsx_seal(path: Path) -> str:
 
 
 def _xlsx_cells(path: Path) -> Iterator[tuple[str, object]]:
-    """Every cell, first as formulas, then as the figures that were shown, and how; then what may cover it."""
+    """Every cell, first as formulas, then as the figures that were shown, and how; then all around."""
     from openpyxl import load_workbook
 
     for values in (False, True):
@@ -215,12 +216,39 @@ def _xlsx_cells(path: Path) -> Iterator[tuple[str, object]]:
         drawn = (parts.read(name) for name in names if name.startswith("xl/drawings/"))
         yield "pictures", sum(len(_COVERING.findall(part)) for part in drawn)
         yield "formats", len(_CONDITIONAL_FORMAT.findall(parts.read("xl/styles.xml")))
+        sheets = (_end(parts, name) for name in names if name.startswith("xl/worksheets/sheet"))
+        for words in _found(_PAGE_WORDS, sheets):
+            yield "headers and footers", words
+        charts = [parts.read(name) for name in names if name.startswith("xl/charts/chart")]
+        for words in _found(_CHART_WORDS, charts):
+            yield "charts", words
+        for cells in _found(_CHART_CELLS, charts):
+            yield "charts", _NEEDLESS_QUOTES.sub(r"\1!", cells)
+
+
+def _end(parts: ZipFile, name: str) -> bytes:
+    """The end of a sheet, behind its rows, of which there may be gigabytes."""
+    end = b""
+    with parts.open(name) as file:
+        while more := file.read(_END_BYTES):
+            end = end[-_END_BYTES:] + more
+    return end
+
+
+def _found(what: re.Pattern[bytes], parts: Iterable[bytes]) -> list[str]:
+    """What is written there. Other programs number the parts as they like, and colours in either case."""
+    return sorted(unescape(words.decode()).casefold() for part in parts for words in what.findall(part))
 
 
 #: Pictures and shapes, which may stand over cells; charts are frames.
 _COVERING: Final = re.compile(rb"<(?:\w+:)?(?:sp|pic|cxnSp|grpSp)[\s>]")
 #: A way to show a figure that depends on a condition.
 _CONDITIONAL_FORMAT: Final = re.compile(rb"<dxf>(?:(?!</dxf>).)*<numFmt", re.DOTALL)
+#: What is printed above and below the cells, what stands over a chart, and the cells that it draws.
+_PAGE_WORDS: Final = re.compile(rb"<(?:\w+:)?(?:odd|even|first)(?:Header|Footer)>([^<]+)<")
+_CHART_WORDS: Final = re.compile(rb"<(?:\w+:)?t>([^<]+)<")
+_CHART_CELLS: Final = re.compile(rb"<(?:\w+:)?f>([^<&\"]+)<")
+_END_BYTES: Final = 2**16
 _NEEDLESS_QUOTES: Final = re.compile(r"'(\w+)'!")
 _NUMBER: Final = re.compile(r"=-?[0-9.]+")
 

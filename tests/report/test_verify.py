@@ -165,6 +165,10 @@ def test_a_workbook_that_an_office_program_saved_again_still_fits(ledger, tmp_pa
         ('name="Exceptions" sheetId="3"', 'name="Exceptions" sheetId="3" state="hidden"', "sheets"),
         ("<xdr:graphicFrame", "<xdr:sp></xdr:sp><xdr:graphicFrame", "pictures"),
         ("<dxf>", '<dxf><numFmt numFmtId="999" formatCode="&quot;88.00&quot;"/>', "formats"),
+        ("&amp;RSummary</oddHeader>", "&amp;RPaid: 88.00</oddHeader>", "headers and footers"),
+        ("</oddFooter>", "</oddFooter><firstFooter>&amp;CPaid: 88.00</firstFooter>", "headers and footers"),
+        ("Money by Beijing day (yuan)</a:t>", "Money by Beijing day (thousand yuan)</a:t>", "charts"),
+        ("'Summary'!$C$19:$C$24</c:f>", "'Summary'!$B$19:$B$24</c:f>", "charts"),
     ],
 )
 def test_what_makes_another_figure_of_a_cell_is_named(ledger, tmp_path, old, new, place):
