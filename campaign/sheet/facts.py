@@ -11,13 +11,14 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Final, Protocol
 from xml.parsers import expat
 
 from campaign.domain.checks import Finding
 from campaign.errors import SheetRejected
-from campaign.sheet.grid import ROWS_MAX
+from campaign.sheet.grid import ROWS_MAX, Rounded, no_rounded
 from campaign.text import Text, text
 
 #: Bytes of XML; a million rows of four columns have an eighth of it.
@@ -33,6 +34,10 @@ _SCALED: Final = re.compile(r"[0#?],+(?![0#?,])")
 _OTHER_UNIT: Final = re.compile(r"[$€£₩万千百角分%kK]")
 
 
+#: A format of digits alone, by its places behind the point; other formats show no amounts, or mislead.
+_PLACES: Final = re.compile(r"[-+ ()¥￥]*[#0?,]*[#0?](?:\.([#0?]*))?[-+ ()元]*")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """About one worksheet; rows as Excel shows them, columns from 0."""
@@ -43,6 +48,7 @@ class Facts:
     hidden_columns: frozenset[int] = frozenset()
     cell_findings: Mapping[tuple[int, int], Finding] = field(default_factory=dict)
     notes: tuple[Text, ...] = ()
+    rounded: Rounded = no_rounded
 
 
 class Unreadable(Exception):
@@ -116,6 +122,17 @@ def misleads(format_code: str) -> bool:
     literals = "".join("".join(found) for found in _LITERAL.findall(format_code))
     digits = _LITERAL.sub("", format_code)
     return bool("%" in digits or _SCALED.search(digits) or _OTHER_UNIT.search(literals + digits))
+
+
+def places_shown(format_code: str) -> int | None:
+    """How many places behind the point a format shows; None where it is none of digits alone."""
+    digits = _PLACES.fullmatch(_LITERAL.sub("", format_code).partition(";")[0])
+    return len(digits[1] or "") if digits else None
+
+
+def rounded_to(number: str, places: int) -> str:
+    """A number as a cell shows it that has so many places: halves away from zero, as Excel has it."""
+    return format(Decimal(number).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP), "f")
 
 
 def xml_parser() -> expat.XMLParserType:

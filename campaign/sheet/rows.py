@@ -45,6 +45,8 @@ _PLAIN_ID: Final = re.compile(r"(?![0-9]E-)[A-Za-z0-9_-]{7,64}", re.IGNORECASE |
 _PLAIN_NUMBERS: Final = 1e15
 #: So many amounts and bands are remembered: a list has few, or nearly one for each row.
 _KEPT_MAX: Final = 10_000
+#: So many cells that show another amount than they hold are named.
+_ROUNDED_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ class _Rows:
         self._left_out = frozenset[int]() if options.include_hidden else grid.hidden_rows
         self._texts = TextReader(columns, options.defaults)
         self._amounts: dict[Cell, Value] = {}
+        #: Whether any number among the amounts has places behind the point, which its cell may not show.
+        self._fractions = False
         self._bands: dict[tuple[int, str], tuple[Finding, ...]] = {}
         self._totals = Totals(columns)
 
@@ -290,6 +294,7 @@ class _Rows:
         value = self._amounts.get(cell) if kept else None
         if value is None:
             value = read.amount(cell, in_fen=self._columns.amount_in_fen)
+            self._fractions = self._fractions or (type(cell) is float and not cell.is_integer())
             if kept and len(self._amounts) < _KEPT_MAX:
                 self._amounts[cell] = value
         for kind in value.cleaned:
@@ -458,6 +463,8 @@ class _Rows:
 
     def _notes(self) -> Iterable[Text]:
         yield from self._remarks.notes()
+        if self._fractions:
+            yield from self._rounded()
         if self._hidden_rows:
             yield text(
                 "hidden, therefore left out and not paid: {rows}; to include them, say --include-hidden",
@@ -487,6 +494,30 @@ class _Rows:
         if below := self._totals.remarks_below():
             yield text(
                 "what stands below the totals row was left alone: {remarks}", remarks=" · ".join(below)[:120]
+            )
+
+    def _rounded(self) -> Iterator[Text]:
+        """What is paid is what a cell holds; whoever looked at the sheet saw what it shows."""
+        letters, told, more = column_letters(self._amount_at), list[object](), 0
+        for number, held, shown in self._grid.rounded(self._amount_at):
+            if not self._columns.row < number <= self._last_row or number in self._left_out:
+                continue
+            if len(told) < _ROUNDED_MAX:
+                told.append(
+                    text(
+                        "{cell} holds {held} and shows {shown}",
+                        cell=f"{letters}{number}",
+                        held=held,
+                        shown=shown,
+                    )
+                )
+            else:
+                more += 1
+        if more:
+            told.append(text("and {more} more", more=more))
+        if told:
+            yield text(
+                "what is paid is what a cell holds, although its format rounds it: {cells}", cells=told
             )
 
 

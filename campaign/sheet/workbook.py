@@ -100,6 +100,7 @@ class Workbook:
             hidden_rows=facts.hidden_rows,
             hidden_columns=facts.hidden_columns,
             cell_findings=facts.cell_findings,
+            rounded=facts.rounded,
             merged=_merged(sheet),
             notes=facts.notes,
         )

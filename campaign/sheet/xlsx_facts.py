@@ -10,11 +10,15 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
 from campaign.domain.checks import Finding
-from campaign.sheet.columns import column_index
+from campaign.sheet.cells import text_of
+from campaign.sheet.columns import column_index, column_letters
 from campaign.sheet.facts import (
     DAMAGE,
     ERROR_VALUE,
@@ -27,6 +31,8 @@ from campaign.sheet.facts import (
     local_name,
     misleads,
     open_package,
+    places_shown,
+    rounded_to,
     xml_parser,
 )
 from campaign.sheet.grid import COLUMNS_MAX
@@ -53,8 +59,14 @@ _DECLARATION: Final = b"<!"
 #: The shortest cell with a place, ``<c r="A1"/>``.
 _CELL_BYTES: Final = 11
 _CELL: Final = re.compile(r"([A-Za-z]{1,6})([0-9]{1,12})")
-#: Excel's built-in percent formats.
+#: Excel's built-in percent formats, and those of whole numbers.
 _PERCENT_IDS: Final = frozenset({9, 10})
+_WHOLE_IDS: Final = dict.fromkeys((1, 3, 5, 6, 37, 38, 41, 42), 0)
+#: A fraction in some column, in one of some styles, as Excel, WPS, LibreOffice and openpyxl write it.
+_FRACTION: Final = (
+    r'<c r="%s([0-9]{1,7})"(?=[^>]* s="(%s)")(?![^>]* t="[^n])[^>]*>'
+    r"(?:<f[^>]*>[^<]*</f>|<f[^>]*/>)?<v>([0-9]{1,9}\.[0-9]{1,17})</v>"
+)
 
 
 class XlsxFacts:
@@ -70,6 +82,8 @@ class XlsxFacts:
         self._file = path.name
         self._zip = open_package(path)
         try:
+            #: Style -> places behind the point, of the styles that show fewer than yuan may have.
+            self._places: dict[str, int] = {}
             self._odd_styles = self._styles()
             self._part_of = self._worksheets()
         except DAMAGE as error:
@@ -87,8 +101,23 @@ class XlsxFacts:
         if part is None:
             raise Unreadable(sheet)
         if not self._odd_styles and self._is_plain(part):
-            return Facts()
-        return _Look(self._odd_styles, Pieces(self._file)).at(self._open(part))
+            facts = Facts()
+        else:
+            facts = _Look(self._odd_styles, Pieces(self._file)).at(self._open(part))
+        return replace(facts, rounded=partial(self._rounded, part)) if self._places else facts
+
+    def _rounded(self, part: str, column: int) -> Iterator[tuple[int, str, str]]:
+        """As `Grid.rounded`: a cell of another form is not found, which costs only a remark."""
+        fraction = re.compile((_FRACTION % (column_letters(column), "|".join(self._places))).encode())
+        before = b""
+        for chunk in self._chunks(part):
+            whole, end, rest = (before + chunk).rpartition(b"</c>")
+            before = rest[-_CHUNK:]
+            for row, style, value in fraction.findall(whole + end):
+                held = text_of(float(value))
+                shown = rounded_to(held, self._places[style.decode()])
+                if Decimal(shown) != Decimal(held):
+                    yield int(row), held, shown
 
     def _is_plain(self, part: str) -> bool:
         """Whether nothing of the kind is in it, as most sheets are."""
@@ -161,7 +190,7 @@ class XlsxFacts:
     def _styles(self) -> dict[str, Finding]:
         """The cell styles (by index) that show another number than the cell holds, or strike it through."""
         part = next((n for n in self._zip.namelist() if n.lower().endswith("xl/styles.xml")), None)
-        odd_formats = set(_PERCENT_IDS)
+        odd_formats, places = set(_PERCENT_IDS), dict(_WHOLE_IDS)
         struck_fonts: set[int] = set()
         odd: dict[str, Finding] = {}
         section, font, style = "", -1, -1
@@ -171,13 +200,18 @@ class XlsxFacts:
                     section = name
                 case "numFmt" if misleads(attributes.get("formatCode", "")):
                     odd_formats.add(int(attributes.get("numFmtId", "-1")))
+                case "numFmt" if (shown := places_shown(attributes.get("formatCode", ""))) in (0, 1):
+                    places[int(attributes.get("numFmtId", "-1"))] = shown
                 case "font" if section == "fonts":
                     font += 1
                 case "strike" if section == "fonts" and attributes.get("val") not in ("0", "false"):
                     struck_fonts.add(font)
                 case "xf" if section == "cellXfs":
                     style += 1
-                    if int(attributes.get("numFmtId", "0")) in odd_formats:
+                    number_format = int(attributes.get("numFmtId", "0"))
+                    if number_format in places:
+                        self._places[str(style)] = places[number_format]
+                    if number_format in odd_formats:
                         odd[str(style)] = MISLEADING_FORMAT
                     elif int(attributes.get("fontId", "0")) in struck_fonts:
                         odd[str(style)] = STRUCK_THROUGH

@@ -15,7 +15,7 @@ from campaign.sheet.xls_facts import XlsFacts
 from campaign.sheet.xlsx_facts import XlsxFacts
 from tests.corpus.files import repacked
 from tests.corpus.wild import HEADER, PEOPLE, WILD, plain
-from tests.sheet.sheets import found, openid, paid, read, xlsx_file
+from tests.sheet.sheets import found, notes, openid, paid, read, xlsx_file
 
 SPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 REPEATED_ROWS, REPEATED_COLUMNS = "table:number-rows-repeated", "table:number-columns-repeated"
@@ -181,6 +181,54 @@ def test_a_percentage_in_the_operators_own_column_is_nobodys_business(tmp_path: 
     sheet["D2"].number_format = "0%"
     workbook.save(path)
     assert paid(read(path)) == [(2, 188)]
+
+
+@pytest.mark.parametrize(
+    "code, yuan, shown",
+    [
+        ("0", 1.5, "2"),
+        ("#,##0", 1.5, "2"),
+        ('"¥"#,##0;"¥"-#,##0', 2.5, "3"),
+        ("0.0", 1.25, "1.3"),
+        ("0.0", 1.5, None),
+        ("0", 2.0, None),
+        ("0.00", 1.25, None),
+        ("General", 1.25, None),
+        ("@", 1.25, None),
+    ],
+)
+@pytest.mark.parametrize("formula", [False, True])
+def test_a_format_that_rounds_an_amount_is_said(
+    tmp_path: Path, code: str, yuan: float, shown: str | None, formula: bool
+) -> None:
+    """What the cell holds is paid, and the operator saw something else."""
+    path, workbook, sheet = xlsx_file(tmp_path, HEADER, (openid(1), 8.88, ""), (openid(2), yuan, ""))
+    sheet["B3"].number_format = code
+    workbook.save(path)
+    if formula:  # with its result, as Excel saves it
+        value, package = f"<v>{yuan:g}</v>".encode(), path.read_bytes()
+        with zipfile.ZipFile(path) as parts:
+            part = parts.read(SHEET).replace(value, b"<f>C1</f>" + value)
+        path.write_bytes(repacked(package, {SHEET: part}))
+    reading = read(path)
+    assert paid(reading) == [(2, 888), (3, round(100 * yuan))]
+    said = f"B3 holds {yuan:g} and shows {shown}"
+    assert (said in notes(reading)) is (shown is not None)
+    assert ("rounds" in notes(reading)) is (shown is not None)
+
+
+def test_of_many_rounded_amounts_the_first_are_named_and_others_are_nobodys_business(tmp_path: Path) -> None:
+    """In an own column, a hidden row, above the header, below the list; and beyond one piece of the file."""
+    rows = [(openid(n), n + 0.5, 0.5) for n in range(30, 10_030)]
+    path, workbook, sheet = xlsx_file(tmp_path, ("", 7.5), (*HEADER[:2], "n"), *rows, ("合计", 50_295_000.5))
+    for row in sheet.iter_rows():
+        for cell in row:
+            cell.number_format = "0"
+    sheet.row_dimensions[4].hidden = True
+    workbook.save(path)
+    [said] = [note for note in map(str, read(path).notes) if "rounds" in note]
+    assert "B3 holds 30.5 and shows 31, B5 holds 32.5 and shows 33, B6 holds 33.5 and shows 34" in said
+    assert said.endswith("and 9996 more")
 
 
 @pytest.mark.parametrize(
