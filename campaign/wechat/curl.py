@@ -40,6 +40,8 @@ _WAIT_S_MAX: Final = 0.1
 
 #: A connection, as libcurl names it: their IP, ours, their port, ours.
 Addresses: TypeAlias = tuple[str | int, ...]
+#: Waits so many milliseconds until there is something to read; empty where nothing is.
+Watch: TypeAlias = Callable[[int], list[tuple[int, int]]]
 
 _WRITE: Final[int] = pycurl.PREREQFUNC_OK
 _STOP: Final[int] = pycurl.PREREQFUNC_ABORT
@@ -98,13 +100,12 @@ class CurlTransport:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, connections * len(self._urls))
         self._idle: list[_Flight] = []
-        self._made = 0
         #: Connections that stand, as far as we know.
         self._standing = 0
         self._flying: dict[pycurl.Curl, _Flight] = {}
         self._landed: list[tuple[object, bytes | GatewayError]] = []
         self._deadlines_s = 0.0
-        self._sockets: dict[Addresses, int] = {}
+        self._watches: dict[Addresses, Watch] = {}
         self._alone = threading.RLock()
 
     @property
@@ -133,10 +134,13 @@ class CurlTransport:
                 self._turn()
             flight = self._depart(path, body, tag=(ours := object()), bytes_max=bytes_max, on_write=on_write)
             flight.easy.setopt(pycurl.HEADERFUNCTION, flight.head)
-            self._turn()
-            while (landing := self._landing_of(ours)) is None:
-                self._wait(_WAIT_S_MAX)
+            try:
                 self._turn()
+                while (landing := self._landing_of(ours)) is None:
+                    self._wait(_WAIT_S_MAX)
+                    self._turn()
+            finally:
+                flight.easy.unsetopt(pycurl.HEADERFUNCTION)
             self._landed.remove(landing)
             outcome, digest = landing[1], flight.digest
         finally:
@@ -148,9 +152,8 @@ class CurlTransport:
     @property
     def room(self) -> int:
         """See `campaign.ports.Line`."""
-        places = self.size - self._made + len(self._idle)
         # What flies beyond the connections that stand has to open one.
-        return min(places, self._standing + transport.OPENING_MAX - len(self._flying))
+        return min(self.size, self._standing + transport.OPENING_MAX) - len(self._flying)
 
     def begin(self, path: str, body: bytes, tag: object, on_write: Callable[[], None] = nothing) -> None:
         """See `campaign.ports.Line`."""
@@ -178,12 +181,11 @@ class CurlTransport:
     def _depart(
         self, path: str, body: bytes, *, tag: object, bytes_max: int, on_write: Callable[[], None]
     ) -> _Flight:
+        assert len(self._flying) < self.size, "the caller looked for room"
         if self._idle:
             flight = self._idle.pop()
         else:
-            assert self._made < self.size, "the caller looked for room"
-            flight = _Flight(self._options, self._sockets, opened=self._opened)
-            self._made += 1
+            flight = _Flight(self._options, self._watches, opened=self._opened)
         flight.prepare(path, body, tag=tag, bytes_max=bytes_max, on_write=on_write)
         self._try_next_host(flight)
         return flight
@@ -249,15 +251,14 @@ class CurlTransport:
             return
         if cause is not None and flight.written:
             self._standing -= 1  # libcurl closes it
-        flight.judge(cause)
-        if isinstance(flight.outcome, NotSent):
-            flight.failures.append(flight.outcome)
+        outcome = flight.judge(cause)
+        if isinstance(outcome, NotSent):
+            flight.failures.append(outcome)
             if len(flight.failures) < len(self._urls):
                 self._try_next_host(flight)
                 return
-            flight.outcome = transport.nowhere_sent(flight.failures)
-        self._landed.append((flight.tag, flight.outcome))
-        flight.easy.unsetopt(pycurl.HEADERFUNCTION)
+            outcome = transport.nowhere_sent(flight.failures)
+        self._landed.append((flight.tag, outcome))
         self._idle.append(flight)
 
     def _busy(self) -> NotSent:
@@ -270,16 +271,16 @@ class _Flight:
     def __init__(
         self,
         options: Sequence[tuple[int, object]],
-        sockets: dict[Addresses, int],
+        watches: dict[Addresses, Watch],
         *,
         opened: Callable[[], None],
     ) -> None:
         """
         Args:
-            sockets: of all connections, by their addresses.
+            watches: of all connections, by their addresses.
             opened: called when one more connection stands.
         """
-        self._sockets = sockets
+        self._watches = watches
         self._tell_opened = opened
         self._opened: list[int] = []
         self.easy = pycurl.Curl()
@@ -294,10 +295,8 @@ class _Flight:
         self, path: str, body: bytes, *, tag: object, bytes_max: int, on_write: Callable[[], None]
     ) -> None:
         """A request that has left for no host yet."""
-        self.path, self.body, self.tag, self.bytes_max = path, body, tag, bytes_max
-        self.on_write = on_write
+        self.path, self.tag, self.bytes_max, self.on_write = path, tag, bytes_max, on_write
         self.failures: list[NotSent] = []
-        self.outcome: bytes | GatewayError = b""
         self.easy.setopt(pycurl.POSTFIELDS, body)
 
     def aim_at(self, url: str) -> None:
@@ -317,16 +316,15 @@ class _Flight:
         self.met_dead = False
         self.easy.setopt(pycurl.FRESH_CONNECT, True)
 
-    def judge(self, cause: Text | None) -> None:
+    def judge(self, cause: Text | None) -> bytes | GatewayError:
         """What came of it; ``cause`` says what went wrong, if anything did."""
         answer = b"".join(self._parts)
         if cause is not None and not self.written:
-            self.outcome = transport.not_sent(self._host, cause)
-            return
+            return transport.not_sent(self._host, cause)
         if cause is None or len(answer) > self.bytes_max:
             status = self.easy.getinfo(pycurl.RESPONSE_CODE)
             cause = transport.objection_to(status, answer, self.bytes_max)
-        self.outcome = answer if cause is None else transport.no_answer(self._host, cause)
+        return answer if cause is None else transport.no_answer(self._host, cause)
 
     def _opens(self, descriptor: int, _purpose: int) -> int:
         """Called with every new socket, also with one for a repetition, which is refused."""
@@ -340,11 +338,11 @@ class _Flight:
         if self.written:
             return _STOP
         if self._opened:
-            self._sockets[addresses] = _bound_to(addresses[-1], self._opened)
+            self._watches[addresses] = _watch(_bound_to(addresses[-1], self._opened))
             self._opened.clear()
             self._tell_opened()
-        elif _is_dead(self._sockets.get(addresses, -1)):
-            self.met_dead = True
+        elif (look := self._watches.get(addresses)) and look(0):
+            self.met_dead = True  # nothing was asked, so it is the connection's end, or nonsense
             return _STOP
         self.on_write()
         self.written = True
@@ -404,13 +402,12 @@ def _bound_to(port: str | int, descriptors: Sequence[int]) -> int:
     return -1
 
 
-def _is_dead(descriptor: int) -> bool:
-    """Whether a kept connection has something to read although nothing was asked: its end, or nonsense."""
-    if descriptor < 0:
-        return False
-    look = select.poll()
-    look.register(descriptor, select.POLLIN)
-    return bool(look.poll(0))
+def _watch(descriptor: int) -> Watch:
+    """Sees whether a connection has something to read."""
+    watch = select.poll()
+    if descriptor >= 0:
+        watch.register(descriptor, select.POLLIN)
+    return watch.poll
 
 
 def _cause(easy: pycurl.Curl, code: int, said: str) -> Text:

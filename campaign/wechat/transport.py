@@ -42,6 +42,7 @@ OPENING_MAX: Final = 2
 #: Nobody waits longer for a turn to open one: a host that is gone would hold all others up.
 _TURN_WAIT_S: Final = 0.25
 
+_OK: Final = http.HTTPStatus.OK.value
 HEADERS: Final = {
     "Content-Type": "text/xml; charset=utf-8",
     # No compression: a small answer cannot become a large one.
@@ -367,7 +368,7 @@ def trusted(ca_bundle: Path | None, context: ssl.SSLContext) -> str:
 
 def objection_to(status: int, answer: bytes, bytes_max: int) -> Text | None:
     """Why an answer that came completely is none; None where nothing speaks against it."""
-    if status != http.HTTPStatus.OK:
+    if status != _OK:
         return text("HTTP status {status}", status=status)
     if not answer:
         return text("the answer is empty")  # also what a head that was cut off looks like
