@@ -187,17 +187,15 @@ class CurlTransport:
         else:
             flight = _Flight(self._options, self._watches, opened=self._opened)
         flight.prepare(path, body, tag=tag, bytes_max=bytes_max, on_write=on_write)
-        self._try_next_host(flight)
+        self._fly(flight)
         return flight
 
     def _opened(self) -> None:
         self._standing += 1
 
-    def _try_next_host(self, flight: _Flight) -> None:
-        flight.aim_at(self._urls[len(flight.failures)])
-        self._fly(flight)
-
     def _fly(self, flight: _Flight) -> None:
+        """To the first host that did not fail it."""
+        flight.aim_at(self._urls[len(flight.failures)])
         self._flying[flight.easy] = flight
         self._multi.add_handle(flight.easy)
 
@@ -246,7 +244,6 @@ class CurlTransport:
         flight = self._flying.pop(easy)
         if flight.met_dead:
             self._standing -= 1
-            flight.start_anew()
             self._fly(flight)
             return
         if cause is not None and flight.written:
@@ -255,7 +252,7 @@ class CurlTransport:
         if isinstance(outcome, NotSent):
             flight.failures.append(outcome)
             if len(flight.failures) < len(self._urls):
-                self._try_next_host(flight)
+                self._fly(flight)
                 return
             outcome = transport.nowhere_sent(flight.failures)
         self._landed.append((flight.tag, outcome))
@@ -290,6 +287,8 @@ class _Flight:
         self.easy.setopt(pycurl.PREREQFUNCTION, self._about_to_write)
         self.easy.setopt(pycurl.WRITEFUNCTION, self._read)
         self._url = self._host = ""
+        #: Whether the kept connection that it was given was dead; nothing was written then.
+        self.met_dead = False
 
     def prepare(
         self, path: str, body: bytes, *, tag: object, bytes_max: int, on_write: Callable[[], None]
@@ -300,7 +299,8 @@ class _Flight:
         self.easy.setopt(pycurl.POSTFIELDS, body)
 
     def aim_at(self, url: str) -> None:
-        """The host that gets it next, over a kept connection if there is one."""
+        """The host that gets it next, over a kept connection unless it has just met a dead one."""
+        self.easy.setopt(pycurl.FRESH_CONNECT, self.met_dead)
         self.written = self.met_dead = False
         self.written_s = 0.0
         self.digest = ""
@@ -309,12 +309,6 @@ class _Flight:
         if self._url != url + self.path:
             self._url, self._host = url + self.path, urlsplit(url).netloc
             self.easy.setopt(pycurl.URL, self._url)
-        self.easy.setopt(pycurl.FRESH_CONNECT, False)
-
-    def start_anew(self) -> None:
-        """The kept connection was dead before anything was written: take a new one."""
-        self.met_dead = False
-        self.easy.setopt(pycurl.FRESH_CONNECT, True)
 
     def judge(self, cause: Text | None) -> bytes | GatewayError:
         """What came of it; ``cause`` says what went wrong, if anything did."""
