@@ -17,6 +17,7 @@ DOMAIN = (
 PLAN = ("tests/stages/test_plan.py", "tests/domain/test_plan.py")
 LEDGER = ("tests/ledger/test_sends.py", "tests/ledger/test_questions.py", "tests/ledger", *STAGES)
 WECHAT = ("tests/wechat/test_answers.py", *STAGES)
+CURLS = ("tests/wechat/test_curl.py", "tests/wechat/test_transport.py")
 ENVELOPES = ("tests/wechat/test_envelope.py",)
 PLANS = ("tests/ledger/test_plans.py",)
 BOOKS = ("tests/report/test_bills.py",)
@@ -59,6 +60,7 @@ BODIES = "campaign/wechat/bodies.py"
 ENVELOPE = "campaign/wechat/envelope.py"
 TRANSPORT = "campaign/wechat/transport.py"
 CLIENT = "campaign/wechat/client.py"
+CURL = "campaign/wechat/curl.py"
 NAMES = "campaign/cli/names.py"
 REGISTRY = "campaign/ledger/registry.py"
 SEEN = "campaign/ledger/seen.py"
@@ -762,6 +764,34 @@ MUTANTS = (
         "            except (NotSent, NoAnswer) as error:\n                failures.append(error)",
         "the backup host gets what the first host may have",
         ("tests/wechat/test_transport.py",),
+    ),
+    Mutant(
+        CURL,
+        "        if cause is not None and not self.written:",
+        "        if cause is not None:",
+        "libcurl: an error after the first byte is taken for not sent",
+        CURLS,
+    ),
+    Mutant(
+        CURL,
+        "        if self.written:\n            return _STOP\n",
+        "",
+        "libcurl: it repeats a request by itself",
+        CURLS,
+    ),
+    Mutant(
+        CURL,
+        "        if self.written:\n            return _NO_SOCKET\n",
+        "",
+        "libcurl: a request that left gets another socket",
+        CURLS,
+    ),
+    Mutant(
+        CURL,
+        "and look(0):",
+        "and not look:",
+        "libcurl: a kept connection that is dead is written to",
+        CURLS,
     ),
     Mutant(
         STAGE_MATCH,

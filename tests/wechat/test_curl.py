@@ -185,3 +185,24 @@ def test_connections_that_died_while_nobody_looked_cost_nothing() -> None:
             time.sleep(0.02)
         assert len(server.requests) == 20
         line.close()
+
+
+def test_a_request_that_left_goes_over_no_other_kept_connection() -> None:
+    """libcurl would repeat by itself what dies on one kept connection, on another one."""
+
+    def answers_once(wire: Wire) -> None:
+        wire.read_request()
+        wire.write(OK)
+        wire.read_request()
+        wire.close()
+
+    with LoopbackServer(answers_once) as server:
+        line = line_to(server, size=2)
+        for n in range(2):
+            line.begin(PATH, BODY, n)
+        assert set(all_landed(line, 2).values()) == {b"<xml/>"}
+        assert server.connections == 2
+        line.begin(PATH, b"<xml>once</xml>", "once")
+        assert type(all_landed(line, 1)["once"]) is NoAnswer
+        line.close()
+        assert [b"once" in request for request in server.requests] == [False, False, True]
