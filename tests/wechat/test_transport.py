@@ -105,6 +105,22 @@ def test_a_request_and_its_answer_travel_over_mutual_tls(pki: Pki, version: ssl.
         assert server.client_names == ["1900000109"]
 
 
+def test_the_head_of_a_request_says_what_has_to_be_said_and_nothing_of_this_machine() -> None:
+    with LoopbackServer() as server, transport_to(server.url) as transport:
+        transport.post(PATH, BODY)
+        transport.post(PATH, BODY)
+        first, second = (request.partition(b"\r\n\r\n")[0] for request in server.requests)
+    _, *lines = first.decode().split("\r\n")
+    assert sorted(lines) == [
+        "Accept-Encoding: identity",
+        f"Content-Length: {len(BODY)}",
+        "Content-Type: text/xml; charset=utf-8",
+        f"Host: {urlsplit(server.url).netloc}",
+        "User-Agent: campaign",
+    ]
+    assert second == first
+
+
 @pytest.mark.parametrize("tls", [True, False])
 def test_somebody_is_told_once_a_connection_stands_and_before_anything_is_written(
     pki: Pki, *, tls: bool
