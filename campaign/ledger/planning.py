@@ -57,8 +57,8 @@ _PLANNED: Final = f"""
 _REVISE: Final = f"""
     UPDATE entry SET
         sheet = :sheet, row = :row, re_openid = :re_openid, total_amount = :total_amount, wording = :wording,
-        nonce_str = :nonce_str, own = :own, state = :after, evidence = NULL, flag = NULL, todo = NULL,
-        due_at_s = NULL, not_before_s = {GAP_OVER}, first_sent_at_s = NULL,
+        nonce_str = :nonce_str, own = :own, state = :after, evidence = NULL, todo = NULL, due_at_s = NULL,
+        not_before_s = {GAP_OVER}, first_sent_at_s = NULL,
         not_found_at_s = NULL, sending_since_s = NULL, settled_at_s = NULL, last_outcome = NULL,
         last_reach = 'row', err_code = '', reason = ''
     WHERE seq = :entry AND attempts = :attempts

@@ -187,7 +187,8 @@ def ask_status(desk: Desk, packet: SentPacket, *, unmask: bool = False) -> Recor
         desk.ledger.end_query(result, now_s)
     else:
         keep_answers(desk.ledger, [asked], now_s=now_s)
-        if entry.state is State.PLANNED and asked.answer.status not in (None, Status.NOT_FOUND):
+        unsent = entry.state in (State.PLANNED, State.CANCELLED)
+        if unsent and asked.answer.status not in (None, Status.NOT_FOUND):
             desk.ledger.set_ask_first(entry.campaign, now_s)  # it left, and this ledger is behind the truth
     answer = asked.answer
     if answer.reach is Reach.ABORT:

@@ -169,6 +169,18 @@ def test_a_refusal_that_was_contradicted_is_frozen_and_counts_as_paid(ledger: Le
     assert ledger.counted_fen("lantern") == ledger.used("lantern", days=()).campaign_fen == 188
 
 
+def test_a_withdrawn_packet_that_may_have_been_paid_stays_a_persons_matter(ledger: Ledger) -> None:
+    """Also once its row has moved down in the sheet and the campaign was taken up again."""
+    (planned,) = plan(ledger, "oA 1.88")
+    ledger.cancel("lantern", NOON_S)
+    known = QueryAnswer(status=Status.SENT)
+    withdrawn = now(ledger, planned)
+    ledger.flag_settled(withdrawn, Flag.CONTRADICTION, known, asked_at_s=NOON_S + 5, now_s=NOON_S + 5)
+    ledger.reopen("lantern", NOON_S + 6)
+    ledger.revise(changed(planned, row=3), NOON_S + 6, "moved")
+    assert now(ledger, planned).flag is Flag.CONTRADICTION
+
+
 def test_a_number_that_was_never_planned_is_not_revised(ledger: Ledger) -> None:
     """There is nothing to revise."""
     with pytest.raises(StaleEntry):

@@ -383,9 +383,12 @@ def test_a_withdrawn_packet_that_wechat_pay_knows_is_no_longer_called_unsent() -
             assert [pair[0] for pair in ledger.paid_pairs("lantern", since_s=0.0)] == [number]
 
 
-def test_a_planned_packet_that_wechat_pay_knows_shows_an_old_ledger() -> None:
-    """From then on every number of the campaign is asked about before it is sent."""
+@pytest.mark.parametrize("cancelled", [False, True], ids=["planned", "withdrawn"])
+def test_an_unsent_packet_that_wechat_pay_knows_shows_an_old_ledger(cancelled: bool) -> None:
+    """From then on every number of the campaign is asked about before it is sent, if it is taken up again."""
     with behind_the_truth() as machine, machine.ledger() as ledger, machine.desk(ledger) as desk:
+        if cancelled:
+            ledger.cancel("lantern", machine.clock.now_s())
         ask_status(desk, find_packet(ledger, next(iter(machine.entries()))))
         known = ledger.campaign("lantern")
         assert known is not None
