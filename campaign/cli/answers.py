@@ -104,9 +104,18 @@ def tell(standing: Standing, session: Session) -> None:
         )
     if standing.needs:
         _tell_needs(standing, session)
-    # Without a halt nothing of the present sheet is left to be sent.
-    unlisted = standing.totals.get(State.PLANNED, (0, 0))[0] if standing.halt is None else 0
-    if unlisted:
+    if standing.held:
+        session.tell(
+            text(
+                "Not sent: {rows} planned rows whose earlier number may have been paid after all. That "
+                "number is among those that need a person.",
+                rows=standing.held,
+            ),
+            style="yellow",
+        )
+    # Without a halt nothing else of the present sheet is left to be sent.
+    planned = standing.totals.get(State.PLANNED, (0, 0))[0] if standing.halt is None else 0
+    if unlisted := planned - standing.held:
         session.tell(
             text(
                 "Not sent: {rows} planned rows that the sheet of the last run did not have, or not among its "

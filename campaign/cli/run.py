@@ -217,7 +217,7 @@ def _tell_people(session: Session, settings: Settings, state: Standing) -> None:
 def is_unfinished(ledger: Ledger, campaign: str) -> bool:
     """Whether anything could be sent, repeated or asked about; a finished campaign needs no gateway."""
     totals = ledger.totals(campaign)
-    planned = totals.get(State.PLANNED, (0, 0))[0] - ledger.unlisted(campaign)[0]
+    planned, _ = ledger.waiting(campaign)
     return planned > 0 or any(totals.get(state, (0, 0))[0] for state in (State.IN_DOUBT, State.PARKED))
 
 
@@ -353,15 +353,14 @@ class _Planner:
 
     def agree_to_rest(self, *, yes: bool) -> bool:
         """The same for a sheet whose plan the ledger has: only the limits are looked at again."""
-        rows, fen = self._ledger.totals(self._campaign).get(State.PLANNED, (0, 0))
-        unlisted_rows, unlisted_fen = self._ledger.unlisted(self._campaign)
+        rows, fen = self._ledger.waiting(self._campaign)
         limits = self._settings.limits.as_limits()
         rest = Forecast(
-            rows=rows - unlisted_rows,
+            rows=rows,
             people=0,
-            total_fen=fen - unlisted_fen,
-            seconds=(rows - unlisted_rows) / self._settings.gateway.sends_per_second,
-            days=days_needed({}, fen - unlisted_fen, limits),
+            total_fen=fen,
+            seconds=rows / self._settings.gateway.sends_per_second,
+            days=days_needed({}, fen, limits),
             budget_left_fen=limits.campaign_fen - self._ledger.counted_fen(self._campaign),
         )
         self._require_within_limits(rest)

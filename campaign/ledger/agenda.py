@@ -122,14 +122,17 @@ class Agenda(Campaigns):
         return min((moment for moment in moments if moment is not None), default=None)
 
     def end_repeats(self, campaign: str, *, now_s: float) -> int:
-        """Ask about what nobody repeated within 72 h of its first request; returns how many."""
+        """Ask about what may not be repeated any more; returns how many.
+
+        That is 72 h after its first request, or once an earlier number of its row is flagged.
+        """
         with self.atomic():
             rows = []
             for state in (State.IN_DOUBT, State.PARKED):
                 rows += self._all(
                     f"UPDATE entry SET todo = 'ask', due_at_s = :now_s WHERE campaign = {CAMPAIGN_ID}"
-                    f" AND state = '{state}' AND todo = 'repeat' AND :now_s - first_sent_at_s >= "
-                    f"{REPEAT_WINDOW_S}"
+                    f" AND state = '{state}' AND todo = 'repeat'"
+                    f" AND (:now_s - first_sent_at_s >= {REPEAT_WINDOW_S} OR NOT {EARLIER_STAND})"
                     " RETURNING seq, mch_billno, state",
                     {"campaign": campaign, "now_s": now_s},
                 )

@@ -16,7 +16,7 @@ from campaign.domain.entry import Entry, Flag, Tally, Todo
 from campaign.domain.state import SETTLED, State, may_move
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind, QueryResult, SendResult
-from campaign.ledger.rows import CAMPAIGN_ID, FLAG_KEPT, answered_json, detail_json, packed
+from campaign.ledger.rows import FLAG_KEPT, answered_json, detail_json, packed
 
 _ACCEPTED_AT_S: Final = (
     "CASE :state WHEN 'accepted' THEN COALESCE(accepted_at_s, :now_s) ELSE accepted_at_s END"
@@ -78,24 +78,6 @@ _FLAG_SETTLED: Final = f"""
     UPDATE entry SET status = :status, asked_at_s = :asked_at_s, {FLAG_KEPT}
     WHERE mch_billno = :mch_billno AND state = :state AND attempts = :attempts AND flag IS NOT :flag
     RETURNING seq
-"""
-
-_HOLD_LATER: Final = f"""
-    UPDATE entry SET unlisted = 1
-    WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0
-        AND row_key = :row_key AND issue > :issue
-    RETURNING seq, mch_billno
-"""
-
-_ASK_LATER: Final = f"""
-    UPDATE entry SET todo = 'ask', due_at_s = :now_s
-    WHERE campaign = {CAMPAIGN_ID} AND state = '{{state}}' AND todo = 'repeat'
-        AND row_key = :row_key AND issue > :issue
-"""
-#: Whether what an earlier number of the row was settled by has been contradicted.
-_DOUBTED: Final = f"""
-    SELECT 1 FROM entry WHERE campaign = {CAMPAIGN_ID} AND flag IS NOT NULL
-        AND row_key = :row_key AND issue < :issue
 """
 
 
@@ -212,7 +194,7 @@ class Outcomes(Reading):
         facts = detail_json({"status": answer.status or "", "err_code": answer.err_code})
         if result.step is None:
             return False
-        step = self._allowed(entry.campaign, result.step, now_s, later=entry if entry.issue > 1 else None)
+        step = self._allowed(entry.campaign, result.step, now_s)
         values = {
             "entry": seq,
             "before": entry.state,
@@ -246,8 +228,8 @@ class Outcomes(Reading):
     ) -> None:
         """An answer contradicts what was settled: the state stays, and a person has to look.
 
-        A later number of the row rests on what was settled. Where it is planned it is not sent: the next
-        run has to plan, and says why. Where it is in doubt or held it is asked about and not repeated.
+        A later number of the row rests on what was settled. It is not sent any more (`EARLIER_STAND`), and
+        the next run of its sheet has to plan, and says why.
         """
         values = {
             "mch_billno": entry.mch_billno,
@@ -271,28 +253,14 @@ class Outcomes(Reading):
                     entry.state,
                     facts,
                 )
-                self._hold_later(entry, now_s)
+                self._db.execute("UPDATE campaign SET plan_digest = '' WHERE name = ?", (entry.campaign,))
 
-    def _hold_later(self, entry: Entry, now_s: float) -> None:
-        """Take the later numbers of this row off the list, and have the next run read its sheet."""
-        row = _row_of(entry)
-        for state in (State.IN_DOUBT, State.PARKED):
-            self._db.execute(_ASK_LATER.format(state=state), row | {"now_s": now_s})
-        for seq, mch_billno in self._all(_HOLD_LATER, row):
-            kind, planned = EventKind.UNLISTED, State.PLANNED
-            self._append(entry.campaign, seq, mch_billno, now_s, kind, planned, planned)
-        self._db.execute("UPDATE campaign SET plan_digest = '' WHERE name = ?", (entry.campaign,))
-
-    def _allowed(self, campaign: str, step: Step, now_s: float, *, later: Entry | None = None) -> Step:
-        """A cancelled campaign is only asked about: instead of a repeat, one more question a day later.
-
-        So is a ``later`` number of a row of which an earlier one may have been paid after all.
-        """
+    def _allowed(self, campaign: str, step: Step, now_s: float) -> Step:
+        """A cancelled campaign is only asked about: instead of a repeat, one more question a day later."""
         if step.todo is not Todo.REPEAT:
             return step
         sql = "SELECT 1 FROM campaign WHERE name = ? AND cancelled_at_s IS NOT NULL"
-        doubted = later is not None and self._one(_DOUBTED, _row_of(later))
-        if not doubted and not self._one(sql, (campaign,)):
+        if not self._one(sql, (campaign,)):
             return step
         return Step(
             state=step.state,
@@ -306,10 +274,6 @@ class Outcomes(Reading):
 
     def _uncount_days(self, seq: int) -> None:
         self._db.execute("DELETE FROM sent_day WHERE entry = ?", (seq,))
-
-
-def _row_of(entry: Entry) -> dict[str, object]:
-    return {"campaign": entry.campaign, "row_key": entry.row_key, "issue": entry.issue}
 
 
 def _what_it_says(result: SendResult) -> tuple[object, ...]:

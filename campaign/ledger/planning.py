@@ -20,6 +20,7 @@ from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind
 from campaign.ledger.rows import (
     CAMPAIGN_ID,
+    EARLIER_STAND,
     GAP_OVER,
     KNOWN_COLUMNS,
     PLANNED_COLUMNS,
@@ -216,11 +217,29 @@ class Planning(Reading):
             {"campaign": campaign, "since_s": since_s},
         )
 
+    def waiting(self, campaign: str) -> tuple[int, int]:
+        """Rows and fen of the planned entries that are still to be sent."""
+        rows, fen = self.totals(campaign)[State.PLANNED]
+        for other_rows, other_fen in (self.unlisted(campaign), self.held(campaign)):
+            rows, fen = rows - other_rows, fen - other_fen
+        return rows, fen
+
     def unlisted(self, campaign: str) -> tuple[int, int]:
-        """Rows and fen of the entries that were planned and are not in the sheet that was run last."""
+        """Rows and fen of the planned entries that wait for a sheet that has them again."""
+        return self._planned(campaign, f"unlisted = 1 AND {EARLIER_STAND}")
+
+    def held(self, campaign: str) -> tuple[int, int]:
+        """Rows and fen of the planned entries that wait for a person: an earlier number is flagged."""
+        sql = f"SELECT 1 FROM entry WHERE campaign = {CAMPAIGN_ID} AND flag IS NOT NULL LIMIT 1"
+        if not self._one(sql, {"campaign": campaign}):
+            return 0, 0  # as a rule, and what follows reads every planned row
+        here, gone = (self._planned(campaign, f"unlisted = {n} AND NOT {EARLIER_STAND}") for n in (0, 1))
+        return here[0] + gone[0], here[1] + gone[1]
+
+    def _planned(self, campaign: str, which: str) -> tuple[int, int]:
         row = self._one(
             f"SELECT COUNT(*), COALESCE(SUM(total_amount), 0) FROM entry"
-            f" WHERE campaign = {CAMPAIGN_ID} AND unlisted = 1 AND state = 'planned'",
+            f" WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND {which}",
             {"campaign": campaign},
         )
         assert row is not None

@@ -29,6 +29,8 @@ class Standing:
     halt: Halt | None
     #: Entries that a person has to look at, in sheet order, with the reason; the last match's findings too.
     needs: tuple[tuple[Entry, Need], ...]
+    #: Planned rows that no run sends, since an earlier number of theirs is flagged.
+    held: int = 0
 
     @property
     def rows(self) -> int:
@@ -62,6 +64,7 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
         totals={state: totals[state] for state in State if totals.get(state, (0, 0))[0]},
         halt=halt or current_halt(ledger, campaign),
         needs=tuple(sorted(needs.values(), key=lambda each: (each[0].sheet, each[0].row))),
+        held=ledger.held(name)[0],
     )
 
 
@@ -108,7 +111,7 @@ def current_halt(ledger: Ledger, campaign: Campaign) -> Halt | None:
         due_s = ledger.next_due_s(campaign.name, planned=False, polls=False)
         return None if due_s is None else Halt(reason=HaltReason.WAITING, until_s=due_s, cancelled=True)
     totals = ledger.totals(campaign.name)
-    planned = totals[State.PLANNED][0] - ledger.unlisted(campaign.name)[0]
+    planned, _ = ledger.waiting(campaign.name)
     due_s = ledger.next_due_s(campaign.name, planned=True, polls=False)
     stopped = campaign.halt is not None and campaign.halt.reason is not HaltReason.WAITING
     # Even with every row tried, the next command repeats what an empty account or a limit held back.

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from time import time
 
 import openpyxl
 import pytest
 
+from campaign.domain.answer import QueryAnswer, Status
+from campaign.domain.entry import Flag
 from campaign.domain.mask import mask_openid
 from tests.acceptance.world import HereDesk, Served, differences, openid, served, wait_for
 
@@ -72,6 +75,39 @@ def test_with_a_lost_ledger_the_sheets_pay_nobody_twice(desk: HereDesk, gateway:
     assert states.keys() <= {"accepted", "received", "refunded"}
     assert [gateway.paid()[openid] for openid, _ in dead] == [1] * 6
     assert differences(desk, gateway) == []
+
+
+@pytest.fixture
+def contradicted(desk: HereDesk, gateway: Served, dead: Rows) -> str:
+    """Both dead rows have second numbers, not sent yet, when WeChat Pay calls the first row's number paid."""
+    desk.run("reissue", "lantern")
+    gateway.set_faults({"sign_error": {"endpoint": "gethbinfo"}})
+    assert desk.run("run", "lantern-reissue.xlsx", "--yes").code == 4
+    gateway.set_faults({})
+    first = desk.entries()[0]
+    with desk.ledger() as ledger:
+        paid = QueryAnswer(status=Status.SENT)
+        ledger.flag_settled(first, Flag.CONTRADICTION, paid, asked_at_s=time(), now_s=time())
+    return first.mch_billno
+
+
+def test_a_row_whose_first_number_may_have_been_paid_is_held_and_said(
+    desk: HereDesk, gateway: Served, dead: Rows, contradicted: str
+) -> None:
+    refused = desk.run("run", "lantern-reissue.xlsx", "--yes")
+    assert (refused.code, "not proven dead" in refused.said) == (7, True)
+    path = desk.folder / "lantern-reissue.xlsx"
+    book = openpyxl.load_workbook(path)
+    book.active.delete_rows(2)
+    book.save(path)
+    for command in ("run", path.name, "--yes"), ("run", "lantern.csv", "--yes"), ("reconcile", "lantern"):
+        told = desk.run(*command)
+        assert (told.code, contradicted in told.said) == (6, True), told
+        assert "Not sent: 1 planned rows whose earlier number may have been paid" in told.said
+        assert "sends them" not in told.said
+    assert [gateway.paid()[openid] for openid, _ in dead] == [0, 1, 1, 1, 1, 1]
+    assert desk.run("audit").code == 0
+    assert desk.run("reissue", "lantern", "--out", "again.xlsx", "--json").json["rows"] == 0
 
 
 def test_without_proof_a_row_is_left_out_and_said(desk: HereDesk, gateway: Served, dead: Rows) -> None:

@@ -50,7 +50,7 @@ WORK = {
         ledger.sendable("lantern", now_s=NOON_S, limit=3), limits=WIDE, now_s=NOON_S
     ),
     "end of the repeats": lambda ledger: ledger.end_repeats("lantern", now_s=NOON_S),
-    "unlisted": lambda ledger: ledger.unlisted("lantern"),
+    "still to be sent": lambda ledger: ledger.waiting("lantern"),
     "an entry by its number": lambda ledger: ledger.sent_packet(mch_billno="1900000109NONE"),
     "the events of a number": lambda ledger: list(
         ledger.events(mch_billno=ledger.sendable("lantern", now_s=NOON_S, limit=1)[0].mch_billno)

@@ -73,8 +73,12 @@ def test_a_second_number_is_held_once_the_first_is_contradicted(ledger: Ledger, 
     assert [claim.mch_billno for claim in claims] == [other.mch_billno]
     assert ledger.sendable(NAME, now_s=later_s, limit=9) == [other]
     assert ledger.due(now_s=later_s, todo=Todo.REPEAT, limit=9) == []
-    # What left is asked about now; nobody waits for what did not.
-    assert ledger.next_due_s(NAME) == (NOON_S if sent else None)
+    # Nobody waits for it; the next command asks about what left.
+    assert ledger.next_due_s(NAME) is None
+    assert ledger.waiting(NAME) == (1, 188)
+    assert ledger.end_repeats(NAME, now_s=later_s) == sent
+    asked = ledger.due(now_s=later_s, todo=Todo.ASK, limit=9)
+    assert [entry.mch_billno for entry in asked] == [second.mch_billno] * sent
     known = ledger.campaign(NAME)
     assert known is not None
     assert known.plan_digest == "", "the same sheet means something else now"
@@ -97,6 +101,8 @@ def test_an_answer_that_comes_after_the_contradiction_sends_nothing_again(
     assert begin(ledger, again, at_s=later_s).entries == ()
     assert ledger.candidates(NAME, now_s=later_s, limit=9) == []
     assert ledger.due(now_s=later_s, todo=Todo.REPEAT, limit=9) == []
+    assert (ledger.waiting(NAME), ledger.next_due_s(NAME)) == ((0, 0), None), "it is not waited for, either"
+    assert ledger.end_repeats(NAME, now_s=later_s) == (again.state is State.IN_DOUBT)
 
 
 def test_one_entry_is_begun_once(ledger: Ledger) -> None:

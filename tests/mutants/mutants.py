@@ -45,6 +45,7 @@ BILLNO = "campaign/domain/billno.py"
 PACKET = "campaign/domain/packet.py"
 BREAKER = "campaign/domain/breaker.py"
 BOOK = "campaign/ledger/database.py"
+AGENDA = "campaign/ledger/agenda.py"
 CHAIN = "campaign/ledger/chain.py"
 PLANNING = "campaign/ledger/planning.py"
 SENDS = "campaign/ledger/sends.py"
@@ -590,24 +591,24 @@ MUTANTS = (
     ),
     Mutant(
         OUTCOMES,
-        "                self._hold_later(entry, now_s)\n",
+        "                self._db.execute(\"UPDATE campaign SET plan_digest = '' WHERE name = ?\", (entry.campaign,))\n",
         "",
-        "a run at work sends the second number of a packet that was paid after all",
-        ("tests/stages/test_reissue.py",),
+        "a run that resumes says nothing of a second number that is held",
+        ("tests/ledger/test_sends.py",),
     ),
     Mutant(
-        OUTCOMES,
-        "        if not doubted and not self._one(sql, (campaign,)):",
-        "        if not self._one(sql, (campaign,)):",
-        "a second number in doubt is repeated although the first was paid after all",
-        ("tests/stages/test_reissue.py",),
+        AGENDA,
+        " OR NOT {EARLIER_STAND})",
+        ")",
+        "a second number in doubt is not asked about once the first was paid after all",
+        ("tests/ledger/test_sends.py",),
     ),
     Mutant(
-        OUTCOMES,
-        '            self._db.execute(_ASK_LATER.format(state=state), row | {"now_s": now_s})\n',
-        "            pass\n",
-        "a repeat of a second number that was due is sent although the first was paid after all",
-        ("tests/stages/test_reissue.py",),
+        PLANNING,
+        "        for other_rows, other_fen in (self.unlisted(campaign), self.held(campaign)):",
+        "        for other_rows, other_fen in (self.unlisted(campaign),):",
+        "a second number that is held is waited for, for ever",
+        ("tests/ledger/test_sends.py",),
     ),
     Mutant(
         STAGE_PLAN,
