@@ -397,12 +397,18 @@ class _ReportRows:
         return replace(mark, cells=_comments(problems, say))
 
     def _entry(self, tie: Tie) -> Entry | None:
-        """The entry that speaks for the row: the last one, where it was issued again."""
+        """The entry that speaks for the row: the last one, where it was issued again.
+
+        But the first of which WeChat Pay has said different things: whatever became of those after it, a
+        person has to look.
+        """
         found = None
+        tie = replace(tie, issue=1)  # a reissued row's earlier numbers count as well
         entry = self._ledger.entry(_number(tie, self._job))
         while entry is not None:
             found = entry
-            if entry.evidence is not Evidence.DEAD and entry.state is not State.REFUNDED:
+            issued_again = entry.evidence is Evidence.DEAD or entry.state is State.REFUNDED
+            if entry.flag is not None or not issued_again:
                 break
             tie = replace(tie, issue=tie.issue + 1)
             entry = self._ledger.entry(_number(tie, self._job))

@@ -110,6 +110,19 @@ def test_a_row_whose_first_number_may_have_been_paid_is_held_and_said(
     assert desk.run("reissue", "lantern", "--out", "again.xlsx", "--json").json["rows"] == 0
 
 
+def test_it_is_not_called_unpaid_in_the_sheets_that_come_back(
+    desk: HereDesk, dead: Rows, contradicted: str
+) -> None:
+    for sheet in ("lantern.csv", "lantern-reissue.xlsx"):
+        desk.run("report", "lantern", "--annotate", sheet, "--force")
+        marked = openpyxl.load_workbook(desk.folder / "lantern-annotated.xlsx").active
+        header, first, *_ = marked.values
+        told = {str(title): value for title, value in zip(header, first, strict=True)}
+        [verdict] = [value for title, value in told.items() if "verdict" in title]
+        assert verdict == "unknown, money may have moved"
+        assert contradicted in told.values()
+
+
 def test_without_proof_a_row_is_left_out_and_said(desk: HereDesk, gateway: Served, dead: Rows) -> None:
     number = desk.entries()[0].mch_billno
     gateway.set_faults({"not_found": {"mch_billnos": [number]}})
