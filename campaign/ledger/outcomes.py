@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from campaign.domain.answer import Outcome, QueryAnswer
-from campaign.domain.days import DAY_S
+from campaign.domain.days import DAY_S, beijing_days
 from campaign.domain.decision import REPEAT_GAP_S, Step
 from campaign.domain.entry import Entry, Flag, Tally, Todo
 from campaign.domain.state import SETTLED, State, may_move
@@ -229,7 +229,7 @@ class Outcomes(Reading):
         """An answer contradicts what was settled: the state stays, and a person has to look.
 
         A later number of the row rests on what was settled. It is not sent any more (`EARLIER_STAND`), and
-        the next run of its sheet has to plan, and says why.
+        the next run of its sheet has to plan, and says why. Against the caps this one counts again.
         """
         values = {
             "mch_billno": entry.mch_billno,
@@ -254,6 +254,7 @@ class Outcomes(Reading):
                     facts,
                 )
                 self._db.execute("UPDATE campaign SET plan_digest = '' WHERE name = ?", (entry.campaign,))
+                self._count_days_again(row[0])
 
     def _allowed(self, campaign: str, step: Step, now_s: float) -> Step:
         """A cancelled campaign is only asked about: instead of a repeat, one more question a day later."""
@@ -274,6 +275,16 @@ class Outcomes(Reading):
 
     def _uncount_days(self, seq: int) -> None:
         self._db.execute("DELETE FROM sent_day WHERE entry = ?", (seq,))
+
+    def _count_days_again(self, seq: int) -> None:
+        """It may have been paid after all: on each Beijing day on which a request for it left."""
+        sql = f"SELECT begun_at_s FROM attempt WHERE entry = ? AND outcome IS NOT '{Outcome.NOT_SENT}'"
+        days = {day.isoformat() for (at_s,) in self._all(sql, (seq,)) for day in beijing_days(at_s)}
+        self._db.executemany(
+            "INSERT OR IGNORE INTO sent_day (entry, day, re_openid, total_amount)"
+            " SELECT seq, ?, re_openid, total_amount FROM entry WHERE seq = ?",
+            [(day, seq) for day in sorted(days)],
+        )
 
 
 def _what_it_says(result: SendResult) -> tuple[object, ...]:

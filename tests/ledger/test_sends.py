@@ -452,6 +452,21 @@ def test_a_rejected_entry_gives_its_day_back(ledger: Ledger) -> None:
     assert (used.campaign_fen, used.in_doubt_fen) == (0, 0)
 
 
+def test_a_rejected_entry_that_may_have_been_paid_after_all_has_its_day_again(ledger: Ledger) -> None:
+    """Else this person, and the merchant, would get more than a day's limit on it."""
+    refused = end(ledger, begun(ledger, plan(ledger, "oA 4.00")[0]), Outcome.REFUSED)
+    dead = ask(ledger, refused, None, Step(state=State.REJECTED))
+    assert dead is not None
+    contradicted = QueryAnswer(status=Status.SENT)
+    later_s = NOON_S + 48 * HOUR_S
+    ledger.flag_settled(dead, Flag.CONTRADICTION, contradicted, asked_at_s=later_s, now_s=later_s)
+    days = [date(2026, 3, 3), date(2026, 3, 5)]
+    used = ledger.used("lantern", days=days, people=["oA"])
+    assert used.merchant_day_fen == {days[0]: 400, days[1]: 0}
+    assert used.person_day == {(days[0], "oA"): (1, 400)}
+    assert (used.campaign_fen, list(ledger.miscounted_days())) == (400, [])
+
+
 def test_a_person_at_the_daily_limit_waits_for_the_next_beijing_day(ledger: Ledger) -> None:
     """That person's rows wait; the others go on."""
     first, second, other = plan(ledger, "oA 3.00", "oA 3.00", "oB 1.00")

@@ -597,6 +597,13 @@ MUTANTS = (
         ("tests/ledger/test_sends.py",),
     ),
     Mutant(
+        OUTCOMES,
+        "                self._count_days_again(row[0])\n",
+        "",
+        "a packet that was paid after all is not counted on its day",
+        ("tests/ledger/test_sends.py",),
+    ),
+    Mutant(
         AGENDA,
         " OR NOT {EARLIER_STAND})",
         ")",
