@@ -90,6 +90,9 @@ def plan(ledger: Ledger, drafted: Draft, *, sheet: SheetFacts, title: str, now_s
         _require_over(ledger, drafted)
         known = ledger.campaign(drafted.campaign)
         tied = sheet.partial and known is not None
+        # What was sent with other values may be refused yet, and would take the present ones then. What a
+        # later number rests on may be contradicted yet, by the funds bill as well.
+        judged_anew = drafted.outdated or any(tie.issue > 1 for tie in drafted.orders.ties())
         record = known or Campaign(
             name=drafted.campaign, title=title, key_column=sheet.key_column, created_at_s=now_s
         )
@@ -100,8 +103,7 @@ def plan(ledger: Ledger, drafted: Draft, *, sheet: SheetFacts, title: str, now_s
                 sheet_file=record.sheet_file if tied else sheet.file,
                 sheet_digest=record.sheet_digest if tied else sheet.digest,
                 own_headers=record.own_headers if tied else sheet.own_headers,
-                # What was sent with other values may be refused yet, and would take the present ones then.
-                plan_digest="" if drafted.outdated else sheet.plan_digest,
+                plan_digest="" if judged_anew else sheet.plan_digest,
             ),
             now_s,
         )

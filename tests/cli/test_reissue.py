@@ -12,8 +12,10 @@ import pytest
 
 from campaign.domain.answer import QueryAnswer, Status
 from campaign.domain.entry import Flag
+from campaign.domain.finding import debit_unexpected
 from campaign.domain.mask import mask_openid
 from tests.acceptance.world import HereDesk, Served, differences, openid, served, wait_for
+from tests.domain.bills import line
 
 Rows = list[tuple[str, str]]
 
@@ -108,6 +110,25 @@ def test_a_row_whose_first_number_may_have_been_paid_is_held_and_said(
     assert [gateway.paid()[openid] for openid, _ in dead] == [0, 1, 1, 1, 1, 1]
     assert desk.run("audit").code == 0
     assert desk.run("reissue", "lantern", "--out", "again.xlsx", "--json").json["rows"] == 0
+
+
+def test_a_sheet_of_second_numbers_is_judged_anew_by_each_run(
+    desk: HereDesk, gateway: Served, dead: Rows
+) -> None:
+    """The same file under the same name; meanwhile the funds bill has a debit for what was called failed."""
+    again = ("run", "lantern-reissue.xlsx", "--yes", "--name", "lantern")
+    desk.run("reissue", "lantern")
+    gateway.set_faults({"sign_error": {"endpoint": "gethbinfo"}})
+    assert desk.run(*again).code == 4
+    gateway.set_faults({})
+    first = desk.entries()[0]
+    debit = line("-1.01", first.mch_billno)
+    with desk.ledger() as ledger:
+        found = [debit_unexpected(first, [debit])]
+        ledger.keep_match("lantern", [], [(first.mch_billno, debit)], found, time())
+    refused = desk.run(*again)
+    assert (refused.code, "may have been paid after all" in refused.said) == (7, True)
+    assert gateway.paid()[dead[0][0]] == 0
 
 
 def test_it_is_not_called_unpaid_in_the_sheets_that_come_back(

@@ -619,6 +619,13 @@ MUTANTS = (
     ),
     Mutant(
         STAGE_PLAN,
+        " or any(tie.issue > 1 for tie in drafted.orders.ties())",
+        "",
+        "a second number that waits is sent although the funds bill calls the first paid",
+        ("tests/cli/test_reissue.py",),
+    ),
+    Mutant(
+        STAGE_PLAN,
         "        _require_over(ledger, drafted)\n",
         "",
         "a contradiction that comes while the operator reads the question is not seen",
