@@ -55,16 +55,31 @@ class Candidate:
 
     #: Its numbers so far, oldest first; the last one is the entry to pay again.
     numbers: tuple[Entry, ...]
-    #: The row under the number that would come next.
+    #: The row under the number that would come next; it may be planned already.
     following: Entry
 
     @property
     def last(self) -> Entry:
         return self.numbers[-1]
 
+    @property
+    def row(self) -> Entry:
+        """The last entry with what the next one would be sent with: somebody may have corrected it."""
+        after = self.following
+        return replace(
+            self.last,
+            re_openid=after.re_openid,
+            total_amount=after.total_amount,
+            parameters=after.parameters,
+            own=after.own,
+        )
+
 
 def candidates(ledger: Ledger, campaign: str, *, mch_id: str, refunded: bool) -> list[Candidate]:
-    """The rows that are dead by the ledger, in sheet order; with ``refunded`` those that came back, too."""
+    """The rows that are dead by the ledger, in sheet order; with ``refunded`` those that came back, too.
+
+    Also those whose next number waits to be sent: their sheet may be lost.
+    """
     states = (State.REJECTED, State.REFUNDED) if refunded else (State.REJECTED,)
     found = []
     for entry in ledger.entries(campaign, states=states):
@@ -73,11 +88,12 @@ def candidates(ledger: Ledger, campaign: str, *, mch_id: str, refunded: bool) ->
         if entry.issue == ISSUE_MAX:
             continue
         following = _numbered(entry, entry.issue + 1, mch_id=mch_id)
-        if ledger.entry(following.mch_billno) is not None:
+        planned = ledger.entry(following.mch_billno)
+        if planned is not None and planned.state is not State.PLANNED:
             continue  # was issued again already: that entry speaks for the row
         earlier = (_numbered(entry, issue, mch_id=mch_id) for issue in range(1, entry.issue))
         numbers = (*(ledger.entry(e.mch_billno) or e for e in earlier), entry)
-        found.append(Candidate(numbers=numbers, following=following))
+        found.append(Candidate(numbers=numbers, following=planned or following))
     return found
 
 
@@ -100,7 +116,7 @@ def reissue(desk: Desk, found: Sequence[Candidate], *, refunded: bool) -> Reissu
         if left_out:
             result.left_out.append(left_out)
         else:
-            result.rows.append(candidate.last)
+            result.rows.append(candidate.row)
             result.known += answers[candidate.following.mch_billno].answer.status is not Status.NOT_FOUND
     if result.known:
         desk.ledger.set_ask_first(found[0].last.campaign, desk.clock.now_s())

@@ -149,6 +149,21 @@ def test_a_row_that_was_reissued_is_not_issued_again(machine: Machine, ask: Ask,
     assert openids(ask()) == []
 
 
+def test_a_lost_sheet_is_written_again_as_it_was_run(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
+    """Corrected, and planned, but not sent: else nobody could send it any more."""
+    die(machine, "oB")
+    lost = sheet_of(ask())
+    machine.faults(refused=1)
+    run_tied(machine, lost, re_openid="oCorrected")
+    machine.faults()
+    again = sheet_of(ask())
+    assert [order.re_openid for order in again.orders] == ["oCorrected"]
+    for _ in range(2):
+        run_tied(machine, again)
+    assert times_paid(machine) == {"oA": 1, "oC": 1, "oCorrected": 1}
+    assert ask().rows == []
+
+
 def test_the_answers_are_kept_as_evidence_and_change_nothing(machine: Machine, ask: Ask) -> None:
     die(machine, "oB")
     before = machine.entries()
