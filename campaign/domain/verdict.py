@@ -182,7 +182,7 @@ def needs_person(
         cancelled: its campaign was, so nothing is sent again.
     """
     if entry.flag is not None:
-        return _flagged(entry, entry.flag, explain)
+        return _flagged(entry, entry.flag, explain, issued_again=issued_again)
     if issued_again and is_dead(entry):
         return None
     since_s = _since_s(entry, now_s)
@@ -293,7 +293,7 @@ def halt_advice(halt: Halt, explain: Explain) -> Text:
             assert_never(halt.reason)
 
 
-def _flagged(entry: Entry, flag: Flag, explain: Explain) -> Need:
+def _flagged(entry: Entry, flag: Flag, explain: Explain, *, issued_again: bool) -> Need:
     match flag:
         case Flag.MISMATCH:
             return Need(
@@ -316,8 +316,11 @@ def _flagged(entry: Entry, flag: Flag, explain: Explain) -> Need:
                 owner=Owner.FINANCE,
             )
         case Flag.CONTRADICTION:
+            reason = _contradicted(entry)
+            if issued_again:
+                reason = text("{reason}; since then the row has got another number", reason=reason)
             return Need(
-                reason=_contradicted(entry),
+                reason=reason,
                 advice=text(
                     "look the number up on the merchant platform and in the funds bill; do not pay this row "
                     "again before that"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -144,6 +145,18 @@ def test_each_problem_names_its_owner_and_what_helps(state, facts, owner, words)
     assert found is not None
     assert found.owner is owner
     assert words in f"{found.reason} / {found.advice}"
+
+
+@pytest.mark.parametrize("issued_again", [False, True])
+def test_who_may_have_been_paid_twice_is_told_so(issued_again):
+    """A dead packet is nobody's business once its row has another number; unless it was paid after all."""
+    dead = entry(State.REJECTED, evidence=Evidence.DEAD, status="SENT")
+    found = needs_person(dead, now_s=NOW, explain=explain, issued_again=issued_again)
+    assert (found is None) is issued_again
+    contradicted = replace(dead, flag=Flag.CONTRADICTION)
+    found = needs_person(contradicted, now_s=NOW, explain=explain, issued_again=issued_again)
+    assert "MAY HAVE BEEN PAID AFTER ALL" in str(found.reason)
+    assert ("got another number" in str(found.reason)) is issued_again
 
 
 def test_a_doubt_needs_a_person_when_no_repeat_is_allowed_any_more():
