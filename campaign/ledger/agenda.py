@@ -42,7 +42,7 @@ class Agenda(Campaigns):
     def sendable(self, campaign: str, *, now_s: float, limit: int) -> list[Entry]:
         """The next planned entries of the present sheet whose time has come, in planned order.
 
-        Not those of a row whose earlier number is flagged: it may have been paid under that one after all.
+        Not those of a row that may have been paid under an earlier number after all.
         """
         sql = f"""
             SELECT {ENTRY_COLUMNS} FROM entry
@@ -78,7 +78,8 @@ class Agenda(Campaigns):
     ) -> list[Entry]:
         """The open entries that are due for a question or a repeat, longest due first.
 
-        Nothing of a cancelled campaign is due for a repeat, nor of a row whose earlier number is flagged.
+        Nothing of a cancelled campaign is due for a repeat, nor of a row that may have been paid under an
+        earlier number after all.
         """
         names = [campaign] if campaign is not None else [c.name for c in self.campaigns()]
         found: list[Entry] = []
@@ -95,7 +96,7 @@ class Agenda(Campaigns):
         """When the program itself has something to do next; None when it has not.
 
         Entries that already wait for a person are not waited for: flagged ones, parked ones without a
-        planned repeat, and what may not be sent while an earlier number of its row is flagged.
+        planned repeat, and what may have been paid under an earlier number after all.
 
         Args:
             planned: count planned entries that wait for their time.
@@ -124,7 +125,7 @@ class Agenda(Campaigns):
     def end_repeats(self, campaign: str, *, now_s: float) -> int:
         """Ask about what may not be repeated any more; returns how many.
 
-        That is 72 h after its first request, or once an earlier number of its row is flagged.
+        That is 72 h after its first request, or once its row may have been paid under an earlier number.
         """
         with self.atomic():
             rows = []

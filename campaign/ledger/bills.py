@@ -17,13 +17,9 @@ from campaign.domain.finding import Finding, Kind
 from campaign.domain.verdict import Owner
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind, KeptBill, Matched
-from campaign.ledger.rows import CAMPAIGN_ID, Row, detail_json, packed, unpacked
+from campaign.ledger.rows import BILL_LINE, CAMPAIGN_ID, CHANGE_FEN, MOVED, Row, detail_json, packed, unpacked
 from campaign.text import Text
 
-_LINE: Final = (
-    "billed_at_s", "business_no", "flow_id", "business_name", "business_type", "incoming", "fen",
-    "balance_fen", "applicant", "note", "voucher_no", "file", "line",
-)  # fmt: skip
 #: What names a kept bill, in its table and in its event.
 _BILL: Final = ("file", "account", "first_day", "last_day")
 #: Every bill that was kept, and whether a later one replaced it: 0 no; 2 yes, that one says so; 1 perhaps,
@@ -142,7 +138,7 @@ class Bills(Reading):
             pairs: each line that belongs to one of the campaign's rows, with its ``mch_billno``.
         """
         covered = json.dumps(sorted(day.isoformat() for day in days))
-        lines = [(number, _encode([getattr(line, name) for name in _LINE])) for number, line in pairs]
+        lines = [(number, _encode([getattr(line, name) for name in BILL_LINE])) for number, line in pairs]
         lines.sort()
         told = [(f.entry and f.entry.mch_billno, _finding_json(f)) for f in findings]
         digest = _digest(covered, lines, told)
@@ -216,6 +212,14 @@ class Bills(Reading):
         """What the campaign's last match found, the loudest first, with the rows as they are now."""
         sql = f"SELECT mch_billno, content FROM finding WHERE campaign = {CAMPAIGN_ID} ORDER BY place"
         return self._each(self._finding_of, sql, {"campaign": campaign})
+
+    def debited(self, campaign: str) -> frozenset[str]:
+        """The numbers that the last match found debited, and not wholly credited, against the ledger."""
+        sql = f"""
+            SELECT mch_billno FROM {MOVED} WHERE campaign = {CAMPAIGN_ID} AND mch_billno IS NOT NULL
+            GROUP BY mch_billno HAVING {CHANGE_FEN} < 0
+        """
+        return frozenset(row[0] for row in self._all(sql, {"campaign": campaign}))
 
     def broken_matches(self) -> Iterator[str]:
         """The campaigns whose match is not what its event recorded. None, if all is well."""
@@ -298,13 +302,13 @@ def _finding_json(finding: Finding) -> str:
         "reason": _text_json(finding.reason),
         "advice": _text_json(finding.advice),
         "since_s": finding.since_s,
-        "lines": [[getattr(line, name) for name in _LINE] for line in finding.lines],
+        "lines": [[getattr(line, name) for name in BILL_LINE] for line in finding.lines],
     }
     return detail_json(content)
 
 
 def _line_of(values: Sequence[Any]) -> BillLine:
-    return BillLine(**dict(zip(_LINE, values, strict=True)))
+    return BillLine(**dict(zip(BILL_LINE, values, strict=True)))
 
 
 def _text_json(sentence: Text) -> dict[str, object]:

@@ -229,8 +229,11 @@ class Planning(Reading):
         return self._planned(campaign, f"unlisted = 1 AND {EARLIER_STAND}")
 
     def held(self, campaign: str) -> tuple[int, int]:
-        """Rows and fen of the planned entries that wait for a person: an earlier number is flagged."""
-        sql = f"SELECT 1 FROM entry WHERE campaign = {CAMPAIGN_ID} AND flag IS NOT NULL LIMIT 1"
+        """Rows and fen of the planned entries whose rows may have been paid under an earlier number."""
+        sql = f"""
+            SELECT 1 WHERE EXISTS (SELECT 1 FROM entry WHERE campaign = {CAMPAIGN_ID} AND flag IS NOT NULL)
+                OR EXISTS (SELECT 1 FROM finding WHERE campaign = {CAMPAIGN_ID})
+        """
         if not self._one(sql, {"campaign": campaign}):
             return 0, 0  # as a rule, and what follows reads every planned row
         here, gone = (self._planned(campaign, f"unlisted = {n} AND NOT {EARLIER_STAND}") for n in (0, 1))

@@ -1,4 +1,5 @@
 """Between domain objects and the ledger's columns."""
+# ruff: noqa: S608 - statements are put together from the ledger's own constants, never from values.
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from campaign.domain.campaign import Campaign, Halt, HaltReason
 from campaign.domain.canonical import canonical_json
 from campaign.domain.decision import REPEAT_GAP_S
 from campaign.domain.entry import Entry, Flag, NewEntry, Sending, Tally, Todo
+from campaign.domain.finding import Kind
 from campaign.domain.packet import own_parameters
 from campaign.domain.plan import Known
 from campaign.domain.state import Evidence, State
@@ -47,11 +49,28 @@ CAMPAIGN_COLUMNS: Final = (
 )
 #: The campaign named by the parameter ``campaign``.
 CAMPAIGN_ID: Final = "(SELECT id FROM campaign WHERE name = :campaign)"
-#: Nothing has contradicted what the row's earlier numbers came to, so that this one may be sent at all.
-EARLIER_STAND: Final = (
-    "(issue = 1 OR NOT EXISTS (SELECT 1 FROM entry AS earlier WHERE earlier.campaign = entry.campaign"
-    " AND earlier.flag IS NOT NULL AND earlier.row_key = entry.row_key AND earlier.issue < entry.issue))"
-)
+#: What is kept of a bill's line, in this order.
+BILL_LINE: Final = (
+    "billed_at_s", "business_no", "flow_id", "business_name", "business_type", "incoming", "fen",
+    "balance_fen", "applicant", "note", "voucher_no", "file", "line",
+)  # fmt: skip
+_INCOMING, _FEN = map(BILL_LINE.index, ("incoming", "fen"))
+_MOVED: Final = f"'{Kind.TWO_DEBITS}', '{Kind.DEBIT_UNEXPECTED}', '{Kind.REFUND_UNEXPECTED}'"
+#: The lines of what the last match found to have moved against the ledger's word; and what they come to.
+MOVED: Final = f"finding JOIN json_each(content, '$.lines') AS line ON content ->> 'kind' IN ({_MOVED})"
+CHANGE_FEN: Final = f"SUM(iif(line.value ->> {_INCOMING}, 1, -1) * (line.value ->> {_FEN}))"
+_OF_THIS_ROW: Final = "earlier.row_key = entry.row_key AND earlier.issue < entry.issue"
+#: Neither an answer nor a bill has contradicted what the row's earlier numbers came to, so that this one may
+#: be sent at all.
+EARLIER_STAND: Final = f"""(
+    issue = 1
+    OR NOT EXISTS (SELECT 1 FROM entry AS earlier WHERE earlier.campaign = entry.campaign
+                   AND earlier.flag IS NOT NULL AND {_OF_THIS_ROW})
+    AND NOT EXISTS (SELECT 1 FROM finding JOIN entry AS earlier USING (mch_billno)
+                    WHERE finding.campaign = entry.campaign AND {_OF_THIS_ROW}
+                    AND (SELECT {CHANGE_FEN} FROM {MOVED}
+                         WHERE finding.campaign = entry.campaign AND mch_billno = earlier.mch_billno) < 0)
+)"""
 #: From when on a number may be sent again at all.
 GAP_OVER: Final = f"COALESCE(last_sent_at_s + {REPEAT_GAP_S}, 0)"
 #: Flags that a later answer does not take away.

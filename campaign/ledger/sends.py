@@ -121,9 +121,9 @@ class Sends(Reading):
 
         Args:
             entries: planned, or due for a repeat. One whose state, attempt, openid or amount has changed,
-                that another owner is sending, whose time has not come, whose campaign was cancelled, or an
-                earlier number of whose row is flagged, is left out as stale; so is a repeat less than 1 s
-                after the last attempt, or 72 h after the first.
+                that another owner is sending, whose time has not come, whose campaign was cancelled, or
+                whose row may have been paid under an earlier number, is left out as stale; so is a repeat
+                less than 1 s after the last attempt, or 72 h after the first.
             limits: the caps; an entry that one of them forbids is held back. One held by a person's
                 daily limit waits for the next Beijing day.
             owner: who is going to send.

@@ -21,7 +21,6 @@ from campaign.errors import Conflict, KeyChanged, PlanConflict, SameListAgain
 from campaign.ledger.registry import Listed
 from campaign.ledger.seen import Pair
 from campaign.ledger.store import Ledger
-from campaign.stages.standing import debited
 from campaign.text import Text, text
 
 _OPENID_LIKE: Final = re.compile(r"o[0-9A-Za-z_-]{20,}")
@@ -120,7 +119,7 @@ def _require_over(ledger: Ledger, drafted: Draft) -> None:
     """
     if not drafted.rests_on:
         return
-    by_bill = debited(ledger, drafted.campaign)
+    by_bill = ledger.debited(drafted.campaign)
     for number in drafted.rests_on:
         entry = ledger.entry(number)
         if entry is None or entry.flag is not None or number in by_bill:

@@ -19,7 +19,6 @@ from campaign.ledger.store import Ledger
 from campaign.sheet.texts import TEXT_FIELDS
 from campaign.sheet.write import TiedRow
 from campaign.stages.shift import Asked, Desk, ask_all, discrepancy, keep_answers
-from campaign.stages.standing import debited
 from campaign.text import Text, text
 
 
@@ -110,7 +109,7 @@ def reissue(desk: Desk, found: Sequence[Candidate], *, refunded: bool) -> Reissu
     entries = [entry for c in found for entry in (*c.numbers, c.following)]
     answers = ask_all(desk, entries, book=partial(_keep, desk))
     result = Reissue()
-    by_bill = debited(desk.ledger, found[0].last.campaign) if found else frozenset()
+    by_bill = desk.ledger.debited(found[0].last.campaign) if found else frozenset()
     for candidate in found:
         left_out = _judged(candidate, answers, by_bill, refunded=refunded)
         if left_out:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, replace
-from typing import Final
 
 from campaign.domain.billno import ISSUE_MAX, mch_billno
 from campaign.domain.campaign import Campaign, Halt, HaltReason
 from campaign.domain.entry import Entry
-from campaign.domain.finding import Kind
 from campaign.domain.state import State
 from campaign.domain.verdict import Need, is_dead, needs_person
 from campaign.ledger.store import Ledger
 from campaign.wechat.answers import explain
-
-_MOVED: Final = frozenset({Kind.TWO_DEBITS, Kind.DEBIT_UNEXPECTED, Kind.REFUND_UNEXPECTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +24,7 @@ class Standing:
     halt: Halt | None
     #: Entries that a person has to look at, in sheet order, with the reason; the last match's findings too.
     needs: tuple[tuple[Entry, Need], ...]
-    #: Planned rows that no run sends, since an earlier number of theirs is flagged.
+    #: Planned rows that no run sends, since they may have been paid under an earlier number.
     held: int = 0
 
     @property
@@ -76,15 +71,6 @@ def found_in_bills(ledger: Ledger, campaign: str) -> dict[str, tuple[Entry, Need
             need = Need(reason=each.reason, advice=each.advice, owner=each.owner)
             found.setdefault(each.entry.mch_billno, (each.entry, need))
     return found
-
-
-def debited(ledger: Ledger, campaign: str) -> frozenset[str]:
-    """The numbers that the last match found debited, and not wholly credited, against the ledger's word."""
-    moved: Counter[str] = Counter()
-    for each in ledger.findings(campaign):
-        if each.entry is not None and each.kind in _MOVED:
-            moved[each.entry.mch_billno] += sum(line.change_fen for line in each.lines)
-    return frozenset(number for number, fen in moved.items() if fen < 0)
 
 
 def issued_again(ledger: Ledger, entry: Entry, *, but: Container[str] = ()) -> bool:

@@ -46,6 +46,7 @@ PACKET = "campaign/domain/packet.py"
 BREAKER = "campaign/domain/breaker.py"
 BOOK = "campaign/ledger/database.py"
 AGENDA = "campaign/ledger/agenda.py"
+ROWS = "campaign/ledger/rows.py"
 CHAIN = "campaign/ledger/chain.py"
 PLANNING = "campaign/ledger/planning.py"
 SENDS = "campaign/ledger/sends.py"
@@ -616,6 +617,13 @@ MUTANTS = (
         "        for other_rows, other_fen in (self.unlisted(campaign),):",
         "a second number that is held is waited for, for ever",
         ("tests/ledger/test_sends.py",),
+    ),
+    Mutant(
+        ROWS,
+        " AND mch_billno = earlier.mch_billno) < 0)",
+        " AND mch_billno = earlier.mch_billno) < -999999999)",
+        "a second number in doubt is repeated although the funds bill calls the first paid",
+        ("tests/stages/test_reissue.py",),
     ),
     Mutant(
         STAGE_PLAN,

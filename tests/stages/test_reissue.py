@@ -408,6 +408,44 @@ def test_a_dead_packet_that_was_debited_gets_no_second_number(
     assert times_paid(machine) == {"oA": 1, "oC": 1}
 
 
+def test_nor_is_a_second_number_repeated_as_long_as_the_money_is_away(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    """It left, no answer came, and WeChat Pay does not know it; then the bill shows the first one's debit."""
+    die(machine, "oB")
+    [first] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
+    machine.faults(answer_lost={"endpoint": "sendredpack"}, reset_before={"endpoint": "sendredpack"})
+    run_tied(machine, sheet_of(ask()))
+    machine.faults()
+    matched(machine, first, "-8.88")
+    for _ in range(3):
+        machine.later(3600.0)
+        machine.reconcile()
+    assert times_paid(machine)["oB"] == 0
+    assert [entry.mch_billno for entry, _ in needs(machine)] == [first]
+    matched(machine, first, "-8.88", "+8.88")
+    machine.later(3600.0)
+    machine.reconcile()
+    assert times_paid(machine)["oB"] == 1
+
+
+def test_a_second_number_that_was_planned_before_the_bill_came_is_held(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    die(machine, "oB")
+    [first] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
+    waiting = sheet_of(ask())
+    machine.faults(refused=1)
+    run_tied(machine, waiting)
+    machine.faults()
+    matched(machine, first, "-8.88")
+    with machine.ledger() as ledger, machine.desk(ledger) as desk:
+        send(desk, "lantern", wait_s=300.0, pause=machine.clock.sleep, say_behind=lambda: None)
+        stands = standing(ledger, "lantern", now_s=machine.clock.now_s())
+    assert (stands.halt, stands.held) == (None, 1), "nobody waits for it"
+    assert times_paid(machine)["oB"] == 0
+
+
 def test_unless_the_money_came_back(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
     die(machine, "oB")
     [number] = [n for n, entry in machine.entries().items() if entry.state is State.REJECTED]
