@@ -228,16 +228,17 @@ def number_of(order: PacketOrder, sender: Sender, issue: int = 1) -> str:
 def speaking_for(ledger: Ledger, order: PacketOrder, sender: Sender) -> str:
     """The packet's number that says what became of it: the last one, where `campaign reissue` gave others.
 
-    Not one that was withdrawn; nor one that was not sent yet where WeChat Pay has said different things
-    about the one before, which may have been paid.
+    Not one that was withdrawn; nor one that was not sent yet where one before it may have been paid.
     """
     number = number_of(order, sender)
     before = ledger.entry(number)
+    doubted = False
     for issue in range(2, ISSUE_MAX + 1):
         entry = ledger.entry(number_of(order, sender, issue))
         if entry is None or before is None:
             break
-        held = entry.state is State.PLANNED and before.flag is not None
+        doubted |= before.flag is not None or before.mch_billno in ledger.debited(CAMPAIGN)
+        held = entry.state is State.PLANNED and doubted
         if entry.state is not State.CANCELLED and not held:
             number, before = entry.mch_billno, entry
     return number

@@ -15,6 +15,7 @@ from campaign.domain.answer import QueryAnswer, Status
 from campaign.domain.billno import Tie
 from campaign.domain.campaign import HaltReason
 from campaign.domain.entry import Entry, Flag
+from campaign.domain.finding import debit_unexpected
 from campaign.domain.money import yuan_text
 from campaign.domain.state import State
 from campaign.errors import CampaignHeld, Conflict, KeyChanged, PlanConflict, UsageError
@@ -34,6 +35,7 @@ from campaign.stages.single import (
 )
 from campaign.stages.standing import Standing
 from tests.builders import ManualClock
+from tests.domain.bills import line
 from tests.simulation.machine import DEFAULTS, LIMITS, MCH_ID, SENDER, Machine, orders
 from tests.simulation.parts import Crash
 
@@ -236,6 +238,18 @@ def test_nor_does_it_hide_that_the_first_may_have_been_paid(machine: Machine, pa
         ledger.flag_settled(entry(machine), Flag.CONTRADICTION, paid, asked_at_s=0.0, now_s=flagged_s)
     [(_, need)] = pay(packet()).needs
     assert str(need.reason).startswith("MAY HAVE BEEN PAID AFTER ALL")
+
+
+def test_nor_that_the_funds_bill_calls_it_paid(machine: Machine, pay: Pay) -> None:
+    die_and_pay_again(machine, pay, refused=1)
+    machine.faults()
+    first = entry(machine)
+    debit = line("-1.88", first.mch_billno)
+    with machine.look() as ledger:
+        found = [debit_unexpected(first, [debit])]
+        ledger.keep_match("api", [], [(first.mch_billno, debit)], found, machine.clock.now_s())
+    stands = pay(packet())
+    assert (state(stands), stands.halt, len(stands.needs)) == (State.REJECTED, None, 1)
 
 
 def test_a_refusal_that_was_contradicted_is_told_and_takes_no_correction(machine: Machine, pay: Pay) -> None:
