@@ -90,6 +90,16 @@ class Reading(Chain):
         """
         return self._each(entry_of, sql, {"campaign": campaign})
 
+    def rested_on(self, campaign: str) -> list[Entry]:
+        """The settled entries on which a later number of their row rests that may still be sent."""
+        sql = f"""
+            SELECT {ENTRY_COLUMNS} FROM entry
+            WHERE campaign = {CAMPAIGN_ID} AND state IN ('rejected', 'refunded') AND row_key IN (
+                SELECT row_key FROM entry WHERE campaign = {CAMPAIGN_ID}
+                    AND issue > 1 AND state IN ('planned', 'in_doubt', 'parked'))
+        """
+        return list(self._each(entry_of, sql, {"campaign": campaign}))
+
     def sent_packets(
         self,
         *,

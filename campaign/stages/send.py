@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from tenacity import RetryCallState, Retrying, retry_if_result
@@ -10,7 +11,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result
 from campaign.domain.answer import Reach, Status
 from campaign.domain.campaign import Halt, HaltReason
 from campaign.errors import SetupError
-from campaign.stages.shift import Desk, Shift, ask
+from campaign.stages.shift import Desk, Shift, ask, ask_all, keep_answers
 from campaign.wechat.answers import explain
 
 #: How many of the first planned numbers are asked about before a process sends for the first time.
@@ -56,6 +57,7 @@ def send(
         shift.ask_first = True
     if shift.ask_first:
         say_behind()
+        _ask_what_was_proven(desk, campaign)
     if shift.halt is None:
         wheel = _wheel(desk, wait_s, pause, enough)
         wheel(shift.turn)
@@ -68,6 +70,13 @@ def send(
         shift.halt = Halt(reason=HaltReason.WAITING, until_s=due_s) if due_s is not None else None
     desk.ledger.set_halt(campaign, shift.halt, desk.clock.now_s())
     return shift
+
+
+def _ask_what_was_proven(desk: Desk, campaign: str) -> None:
+    """An old ledger may have forgotten that WeChat Pay took back what a second number rests on."""
+    earlier = desk.ledger.rested_on(campaign)
+    with suppress(KeyboardInterrupt):  # nothing is sent then, and the run's end says so
+        ask_all(desk, earlier, book=lambda batch: keep_answers(desk.ledger, batch, now_s=desk.clock.now_s()))
 
 
 def _wheel(desk: Desk, wait_s: float, pause: Callable[[float], None], enough: Callable[[], bool]) -> Retrying:

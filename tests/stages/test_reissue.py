@@ -318,6 +318,25 @@ def test_not_even_by_a_run_that_is_at_work_already(machine: Machine, ask: Ask, s
     assert times_paid(machine)["oB"] == 1
 
 
+def test_nor_where_a_backup_has_forgotten_the_contradiction(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    """A ledger that may be behind the truth asks once more what its waiting second numbers rest on."""
+    die(machine, "oB")
+    waiting = sheet_of(ask())
+    machine.faults(refused=1)
+    run_tied(machine, waiting)
+    machine.faults()
+    backup = machine.path.read_bytes()
+    look_up(machine, pay_after_all(machine))
+    machine.disk.restore(backup)
+    with machine.look() as ledger:
+        ledger.ask_everything_first(machine.clock.now_s())
+    run_tied(machine, waiting)
+    assert [str(need.reason)[:29] for _, need in needs(machine)] == ["MAY HAVE BEEN PAID AFTER ALL:"]
+    assert times_paid(machine)["oB"] == 1
+
+
 @pytest.mark.parametrize("first", ["asked", "to be repeated"])
 def test_a_second_number_in_doubt_is_asked_about_and_not_repeated(
     machine: Machine, ask: Ask, sheet_of: SheetOf, first: str
