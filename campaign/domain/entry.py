@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -65,24 +65,24 @@ class Tally:
         return self
 
 
-class NewEntry(NamedTuple):
-    """An entry about to be planned, at a tenth of the cost of an `Entry`. Fields as there."""
+class NewEntries(NamedTuple):
+    """Entries about to be planned, by columns, at a twentieth of the cost of `Entry`s. Fields as there."""
 
-    mch_billno: str
-    row_key: str
-    issue: int
-    sheet: str
-    row: int
-    re_openid: str
+    mch_billno: Sequence[str]
+    row_key: Sequence[str]
+    issue: Sequence[int]
+    sheet: Sequence[str]
+    row: Sequence[int]
+    re_openid: Sequence[str]
     #: Fen.
-    total_amount: int
+    total_amount: Sequence[int]
     #: Empty: the one that follows from the number.
-    nonce_str: str
+    nonce_str: Sequence[str]
     #: `canonical_json` of the operator's own columns.
-    own: str
-    campaign: str
-    #: The request parameters that all entries of one wording share; one object for all of them.
-    shared: Mapping[str, str]
+    own: Sequence[str]
+    #: The request parameters that all entries of one wording share, "" in place of the others; one object for
+    #: all of them.
+    shared: Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

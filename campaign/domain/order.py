@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, overload
+from functools import partial
+from itertools import islice
+from typing import Any, Final, NamedTuple, overload
 
 from campaign.domain.billno import Tie
 from campaign.domain.canonical import canonical_json
 from campaign.text import Text
+
+#: So many orders are made into `Lines` at once.
+_TOGETHER: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +103,33 @@ class Line(NamedTuple):
         return self.tie.row_key if self.tie else self.row_key
 
 
+#: A `Line` from its values, without the call of a function in Python that `Line(...)` is.
+_LINE: Final[Callable[[tuple[Any, ...]], Line]] = partial(tuple.__new__, Line)
+
+
+class Lines(NamedTuple):
+    """Some `Line`s by columns, which is cheaper yet: each holds one field of all of them."""
+
+    sheet: Sequence[str]
+    row: Sequence[int]
+    row_key: Sequence[str]
+    re_openid: Sequence[str]
+    total_amount: Sequence[int]
+    wording: Sequence[Wording]
+    own: Sequence[str]
+    tie: Sequence[Tie | None]
+
+
 class Orders(Sequence[PacketOrder]):
     """A sheet's orders, in its order: gone through as often as one likes, and never all in memory at once."""
 
     @abstractmethod
+    def columns(self) -> Iterator[Lines]:
+        """The orders as `Lines`, a thousand or fewer at a time, and never none."""
+
     def lines(self) -> Iterator[Line]:
         """The orders as `Line`s."""
+        return (line for columns in self.columns() for line in map(_LINE, zip(*columns, strict=True)))
 
     def payments(self) -> Iterator[tuple[str, int]]:
         """Openid and fen of each order."""
@@ -145,8 +171,10 @@ class OrderList(Orders):
     def __getitem__(self, index: int | slice) -> PacketOrder | Sequence[PacketOrder]:
         return self._orders[index]
 
-    def lines(self) -> Iterator[Line]:
-        return map(line_of, self._orders)
+    def columns(self) -> Iterator[Lines]:
+        lines = map(line_of, self._orders)
+        while some := list(islice(lines, _TOGETHER)):
+            yield Lines(*zip(*some, strict=True))
 
 
 def as_orders(orders: Sequence[PacketOrder]) -> Orders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from campaign.domain.billno import nonce_str
 from campaign.domain.order import PacketOrder, Wording, wording_of
@@ -32,8 +33,12 @@ def request_parameters(order: PacketOrder, billno: str, sender: Sender) -> dict[
     )
 
 
+#: The parameters that no two packets share, in alphabetical order.
+OWN_PARAMETERS: Final = ("mch_billno", "nonce_str", "re_openid", "total_amount")
+
+
 def own_parameters(billno: str, nonce: str, re_openid: str, total_amount: int) -> dict[str, str]:
-    """The parameters that no two packets share.
+    """`OWN_PARAMETERS`.
 
     Args:
         total_amount: fen.

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
-from functools import partial
-from itertools import compress, islice, repeat
-from typing import Any, Final, overload
+from itertools import compress
+from typing import Final, overload
 
 from campaign.domain.answer import Reach
 from campaign.domain.billno import Tie, first_billnos, mch_billno
 from campaign.domain.canonical import canonical_json
-from campaign.domain.entry import Entry, NewEntry
-from campaign.domain.order import Line, Orders, PacketOrder, Wording, as_orders, line_of
-from campaign.domain.packet import Sender, request_parameters, shared_parameters
+from campaign.domain.entry import Entry, NewEntries
+from campaign.domain.order import Line, Lines, Orders, PacketOrder, Wording, as_orders, line_of
+from campaign.domain.packet import OWN_PARAMETERS, Sender, request_parameters, shared_parameters
 from campaign.domain.state import Evidence, State
 
 #: Fields of the request that the sheet's owner decides; a difference after a request is a conflict.
@@ -36,10 +35,6 @@ ORDINAL_KEYS: Final = "re_openid+ordinal"
 _UNSENT: Final = (State.PLANNED, State.CANCELLED)
 #: So many wordings are kept while entries are made; a list has few, or one for each row.
 _WORDINGS_KEPT: Final = 1_000
-#: So many entries are made at once.
-_TOGETHER: Final = 1_000
-#: A `NewEntry` from its values, without the call of a function in Python that `NewEntry(...)` is.
-_NEW_ENTRY: Final[Callable[[tuple[Any, ...]], NewEntry]] = partial(tuple.__new__, NewEntry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +139,16 @@ class Chosen(Orders):
         places = [at for at, chosen in enumerate(self._chosen) if chosen][index]
         return self._orders[places] if isinstance(places, int) else [self._orders[at] for at in places]
 
-    def lines(self) -> Iterator[Line]:
-        return compress(self._orders.lines(), self._chosen)
+    def columns(self) -> Iterator[Lines]:
+        start = 0
+        for lines in self._orders.columns():
+            end = start + len(lines.row)
+            chosen = self._chosen[start:end]
+            if all(chosen):
+                yield lines
+            elif any(chosen):
+                yield Lines._make(tuple(compress(column, chosen)) for column in lines)
+            start = end
 
     def payments(self) -> Iterator[tuple[str, int]]:
         return compress(self._orders.payments(), self._chosen)
@@ -193,23 +196,29 @@ class Draft:
 
     def number(self, order: PacketOrder | Line) -> str:
         """The bill number of one of the orders."""
-        return _number(order.row_key, order.tie, campaign=self.campaign, mch_id=self.mch_id)
+        return self._number(order.row_key, order.tie)
 
-    def entries(self) -> Iterator[NewEntry]:
-        """The new entries, a thousand at a time: a million of them need not exist together."""
-        lines, shared = self.new.lines(), _Shared(self.sender)
-        while some := list(islice(lines, _TOGETHER)):
-            sheets, rows, keys, openids, fens, wordings, owns, ties = zip(*some, strict=True)
-            issues: Iterable[int] = repeat(1)
+    def _number(self, row_key: str, tie: Tie | None) -> str:
+        if tie:
+            return mch_billno(
+                mch_id=self.mch_id, campaign_id=tie.campaign, row_key=tie.row_key, issue=tie.issue
+            )
+        return mch_billno(mch_id=self.mch_id, campaign_id=self.campaign, row_key=row_key)
+
+    def entries(self) -> Iterator[NewEntries]:
+        """The new entries, some at a time: a million of them need not exist together."""
+        shared = _Shared(self.sender)
+        for sheets, rows, keys, openids, fens, wordings, owns, ties in self.new.columns():
+            issues = [1] * len(rows)
             if any(ties):
-                numbers = list(map(self.number, some))
-                keys = tuple(line.entry_key for line in some)
+                numbers = list(map(self._number, keys, ties))
                 issues = [tie.issue if tie else 1 for tie in ties]
+                keys = [tie.row_key if tie else key for key, tie in zip(keys, ties, strict=True)]
             else:
                 numbers = first_billnos(mch_id=self.mch_id, campaign_id=self.campaign, row_keys=keys)
-            facts = numbers, keys, issues, sheets, rows, openids, fens, repeat(""), owns
-            parameters = map(shared.__getitem__, wordings)
-            yield from map(_NEW_ENTRY, zip(*facts, repeat(self.campaign), parameters, strict=False))
+            nonces = [""] * len(rows)
+            parameters = list(map(shared.__getitem__, wordings))
+            yield NewEntries(numbers, keys, issues, sheets, rows, openids, fens, nonces, owns, parameters)
 
     def revisions(self) -> Iterator[Entry]:
         """The revised entries with their new values."""
@@ -218,7 +227,7 @@ class Draft:
 
 
 class _Shared(dict[Wording, Mapping[str, str]]):
-    """The parameters of each wording; those of the last ones are kept."""
+    """The parameters of each wording, as `NewEntries` have them; those of the last ones are kept."""
 
     def __init__(self, sender: Sender) -> None:
         super().__init__()
@@ -227,7 +236,7 @@ class _Shared(dict[Wording, Mapping[str, str]]):
     def __missing__(self, wording: Wording) -> Mapping[str, str]:
         if len(self) >= _WORDINGS_KEPT:
             self.clear()
-        found = self[wording] = shared_parameters(wording, self._sender)
+        found = self[wording] = shared_parameters(wording, self._sender) | dict.fromkeys(OWN_PARAMETERS, "")
         return found
 
 
@@ -367,12 +376,6 @@ def _may_be_stored(known: Known) -> bool:
     # Refused before an order was stored, or that and corrected since.
     refused = known.proof is Evidence.UNSTORED or known.state is State.PLANNED
     return known.sent and not refused
-
-
-def _number(row_key: str, tie: Tie | None, *, campaign: str, mch_id: str) -> str:
-    if tie:
-        return mch_billno(mch_id=mch_id, campaign_id=tie.campaign, row_key=tie.row_key, issue=tie.issue)
-    return mch_billno(mch_id=mch_id, campaign_id=campaign, row_key=row_key)
 
 
 def _compare(draft: Draft, known: Known, order: PacketOrder) -> Fate:

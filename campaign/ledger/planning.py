@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby, islice
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import chain, compress, count, groupby, islice, repeat
+from operator import attrgetter, not_
 from typing import Final
 
 from campaign.domain.billno import nonce_str
-from campaign.domain.entry import Entry, NewEntry
+from campaign.domain.canonical import canonical_json
+from campaign.domain.entry import Entry, NewEntries
 from campaign.domain.plan import Known
 from campaign.domain.state import State
 from campaign.ledger.chain import Together
@@ -24,21 +26,21 @@ from campaign.ledger.rows import (
     GAP_OVER,
     KNOWN_COLUMNS,
     PLANNED_COLUMNS,
-    Wordings,
     detail_json,
     known_of,
     planned_check,
+    shared_of,
     wording_digest,
 )
 from campaign.ledger.schema import DROP_NUMBERS, MAKE_NUMBERS
 
-_ADD: Final = f"INSERT INTO entry (campaign, state, {PLANNED_COLUMNS}, wording) VALUES "
-_ENTRY: Final = "(?1, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#: What planning gives an entry, behind its number. What is not named SQLite fills in; ``seq`` it counts.
+_BEHIND: Final = "row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own, wording"
 #: Entries in one INSERT, which costs half of one INSERT each.
-_CHUNK: Final = 64
-_ADD_CHUNK: Final = _ADD + ", ".join([_ENTRY] * _CHUNK)
-#: Entries that share an event: a tenth of the time of one each, and each can still be told apart in it.
-_TOGETHER: Final = 16 * _CHUNK
+_CHUNK: Final = 50
+#: So many entries are a big plan. They share an event: a tenth of the time of one each, and each can still be
+#: told apart in it.
+_BIG: Final = 1000
 _ADD_TOTAL: Final = """
     INSERT INTO total (campaign, state, rows, fen) VALUES (?, 'planned', ?, ?)
     ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, fen = fen + excluded.fen
@@ -94,46 +96,52 @@ class Planning(Reading):
         row = self._one(sql, {"campaign": campaign})
         return bool(row and row[0])
 
-    def add_entries(self, entries: Iterable[Entry | NewEntry], at_s: float) -> int:
+    def add_entries(self, entries: Iterable[Entry], at_s: float) -> int:
         """Plan new entries; returns how many. Their order is the order of sending."""
+        with self.atomic():
+            return sum(
+                self.plan_entries(campaign, _batches(some), at_s)
+                for campaign, some in groupby(entries, key=attrgetter("campaign"))
+            )
+
+    def plan_entries(self, campaign: str, batches: Iterable[NewEntries], at_s: float) -> int:
+        """The same for entries of one campaign."""
         with self.atomic():
             wordings = _Numbered(self)
             is_big = False
             first = seq = self._value("SELECT COALESCE(MAX(seq), 0) FROM entry")
-            for name, group in groupby(entries, key=attrgetter("campaign")):
-                while some := list(islice(group, _TOGETHER)):
-                    if seq == 0 and len(some) == _TOGETHER:
-                        # Sorted at once a million numbers take a third of the time.
-                        self._db.execute(DROP_NUMBERS)
-                        is_big = True
-                    self._plan(name, some, seq, wordings, at_s)
-                    seq += len(some)
+            for batch in batches:
+                if seq == 0 and len(batch.row) >= _BIG:
+                    # Sorted at once a million numbers take a third of the time.
+                    self._db.execute(DROP_NUMBERS)
+                    is_big = True
+                self._plan(campaign, batch, seq, wordings, at_s)
+                seq += len(batch.row)
+            assert seq == self._value("SELECT COALESCE(MAX(seq), 0) FROM entry"), "SQLite counts as we do"
             if is_big:
                 self._db.execute(MAKE_NUMBERS)  # fails, and the plan with it, if two entries share one
             return seq - first
 
-    def _plan(
-        self, campaign: str, entries: Sequence[Entry | NewEntry], seq: int, wordings: _Numbered, at_s: float
-    ) -> None:
+    def _plan(self, campaign: str, batch: NewEntries, seq: int, wordings: _Numbered, at_s: float) -> None:
         """Plan entries of one campaign behind the place ``seq``, with one event and one addition."""
-        campaign_id = self._campaign_id(campaign)
-        rows: list[tuple[object, ...]] = []
-        checks: list[str] = []
-        for place, entry in enumerate(entries, start=seq + 1):
-            wording, digest = wordings.of(entry)
-            new = entry if isinstance(entry, NewEntry) else _new(entry)
-            planned = place, *new[:9]  # `PLANNED_COLUMNS`
-            rows.append((*planned, wording))
-            checks.append(planned_check(campaign, digest, planned))
-        for start in range(0, len(rows), _CHUNK):
+        campaign_id, size, fen = self._campaign_id(campaign), len(batch.row), sum(batch.total_amount)
+        *facts, shared = batch
+        wording, digests = zip(*map(wordings.of, shared), strict=True)
+        planned = zip(range(seq + 1, seq + size + 1), *facts, strict=True)
+        checks = "".join(map(planned_check, repeat(campaign), digests, planned))
+
+        behind = *facts[1:], wording
+        common = tuple(column.count(column[0]) == size for column in behind)
+        values = [campaign_id, *(column[0] for column in compress(behind, common))]
+        rows = list(zip(batch.mch_billno, *compress(behind, map(not_, common)), strict=True))
+        for start in range(0, size, _CHUNK):
             some = rows[start : start + _CHUNK]
-            add = _ADD_CHUNK if len(some) == _CHUNK else _ADD + ", ".join([_ENTRY] * len(some))
-            self._db.execute(add, [campaign_id, *chain.from_iterable(some)])
-        fen = sum(entry.total_amount for entry in entries)
-        self._db.execute(_ADD_TOTAL, (campaign_id, len(entries), fen))
-        facts = detail_json({"rows": len(entries), "fen": fen, "checks": "".join(checks)})
-        last, number = seq + len(entries), entries[-1].mch_billno
-        self._append(campaign, last, number, at_s, EventKind.PLANNED, None, State.PLANNED, facts)
+            self._db.execute(_adding(len(some), common), [*values, *chain.from_iterable(some)])
+        self._db.execute(_ADD_TOTAL, (campaign_id, size, fen))
+
+        detail = detail_json({"rows": size, "fen": fen, "checks": checks})
+        last, number = seq + size, batch.mch_billno[-1]
+        self._append(campaign, last, number, at_s, EventKind.PLANNED, None, State.PLANNED, detail)
         self._flush()
 
     def altered_entries(self) -> Iterator[str]:
@@ -183,7 +191,7 @@ class Planning(Reading):
                     "row": entry.row,
                     "re_openid": entry.re_openid,
                     "total_amount": entry.total_amount,
-                    "wording": _Numbered(self).of(entry)[0],
+                    "wording": _Numbered(self).of(shared_of(entry))[0],
                     "nonce_str": _own_nonce(entry),
                     "own": detail_json(entry.own),
                 },
@@ -256,47 +264,64 @@ class Planning(Reading):
         return self._value("SELECT id FROM wording WHERE digest = ?", (digest,))
 
 
+@lru_cache(maxsize=32)
+def _adding(rows: int, common: tuple[bool, ...]) -> str:
+    """An INSERT of so many rows, to which values that they have in common are given once instead of for each.
+
+    Its parameters are the campaign's number, the values in common, and of each row its number and the others.
+
+    Args:
+        common: for each column `_BEHIND` the number whether its value is that of all rows.
+    """
+    places = count(2)
+    shared = [next(places) if same else None for same in common]
+    row = [
+        f"(?1, 'planned', ?{next(places)}, {', '.join(f'?{n or next(places)}' for n in shared)})"
+        for _ in range(rows)
+    ]
+    return f"INSERT INTO entry (campaign, state, mch_billno, {_BEHIND}) VALUES " + ", ".join(row)
+
+
 class _Numbered:
     """Stores the wordings of a plan as they come, and knows the numbers of the last ones."""
 
     def __init__(self, ledger: Planning) -> None:
         self._ledger = ledger
-        self._wordings = Wordings()
-        self._numbers: dict[bytes, tuple[int, str]] = {}
-        #: Most lists have one wording: what the last new entry shared with the others, and what it was.
-        self._shared: Mapping[str, str] | None = None
-        self._last = (0, "")
+        #: By identity, with the object itself so that it stays the one of that identity.
+        self._known: dict[int, tuple[Mapping[str, str], tuple[int, str]]] = {}
 
-    def of(self, entry: Entry | NewEntry) -> tuple[int, str]:
-        """The number under which the entry's wording is stored, and its digest, hexadecimal."""
-        shared = entry.shared if isinstance(entry, NewEntry) else None
-        if shared is not None and shared is self._shared:
-            return self._last
-        digest, wording = self._wordings.of(entry)
-        found = self._numbers.get(digest)
-        if found is None:
-            if len(self._numbers) >= _WORDINGS_KEPT:
-                self._numbers.clear()
-            found = self._numbers[digest] = self._ledger._wording(digest, wording), digest.hex()
-        self._shared, self._last = shared, found
-        return found
+    def of(self, shared: Mapping[str, str]) -> tuple[int, str]:
+        """The number under which a wording is stored, and its digest, hexadecimal."""
+        known = self._known.get(id(shared))
+        if known is None:
+            if len(self._known) >= _WORDINGS_KEPT:
+                self._known.clear()
+            wording = canonical_json(shared)
+            digest = wording_digest(wording)
+            number = self._ledger._wording(digest, wording)
+            known = self._known[id(shared)] = shared, (number, digest.hex())
+        return known[1]
 
 
-def _new(entry: Entry) -> NewEntry:
-    """The same entry, of which nothing is kept but what planning gives it."""
-    return NewEntry(
-        entry.mch_billno,
-        entry.row_key,
-        entry.issue,
-        entry.sheet,
-        entry.row,
-        entry.re_openid,
-        entry.total_amount,
-        _own_nonce(entry),
-        detail_json(entry.own),
-        entry.campaign,
-        entry.parameters,
+def _batches(entries: Iterable[Entry]) -> Iterator[NewEntries]:
+    """The same entries, of which nothing is kept but what planning gives them."""
+    facts = (
+        (
+            entry.mch_billno,
+            entry.row_key,
+            entry.issue,
+            entry.sheet,
+            entry.row,
+            entry.re_openid,
+            entry.total_amount,
+            _own_nonce(entry),
+            detail_json(entry.own),
+            shared_of(entry),
+        )
+        for entry in entries
     )
+    while some := list(islice(facts, _BIG)):
+        yield NewEntries(*zip(*some, strict=True))
 
 
 def _own_nonce(entry: Entry) -> str:

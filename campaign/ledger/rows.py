@@ -16,9 +16,9 @@ from campaign.domain.billno import nonce_str
 from campaign.domain.campaign import Campaign, Halt, HaltReason
 from campaign.domain.canonical import canonical_json
 from campaign.domain.decision import REPEAT_GAP_S
-from campaign.domain.entry import Entry, Flag, NewEntry, Sending, Tally, Todo
+from campaign.domain.entry import Entry, Flag, Sending, Tally, Todo
 from campaign.domain.finding import Kind
-from campaign.domain.packet import own_parameters
+from campaign.domain.packet import OWN_PARAMETERS, own_parameters
 from campaign.domain.plan import Known
 from campaign.domain.state import Evidence, State
 
@@ -77,10 +77,6 @@ GAP_OVER: Final = f"COALESCE(last_sent_at_s + {REPEAT_GAP_S}, 0)"
 _STICKY: Final = f"'{Flag.MISMATCH}', '{Flag.OTHER_ID}', '{Flag.CONTRADICTION}'"
 FLAG_KEPT: Final = f"flag = CASE WHEN flag IN ({_STICKY}) THEN flag ELSE :flag END"
 
-#: Parameters that differ from row to row; the wording has "" in their place, in this (alphabetical) order.
-_OWN_PARAMETERS: Final = ("mch_billno", "nonce_str", "re_openid", "total_amount")
-_HOLES: Final = dict.fromkeys(_OWN_PARAMETERS, "")
-_WORDINGS_KEPT: Final = 1000
 _NEVER_SENT: Final = frozenset({State.PLANNED, State.CANCELLED})
 
 #: As `canonical_json`, with an encoder that is made once.
@@ -96,43 +92,11 @@ _OUTCOME: Final = {outcome.value: outcome for outcome in Outcome}
 _REACH: Final = {reach.value: reach for reach in Reach}
 
 
-class Wordings:
-    """Tells which entries of a plan share their wording, without encoding each one's parameters."""
-
-    def __init__(self) -> None:
-        self._shared: dict[str, str] | None = None
-        self._wording = (b"", "")
-        #: By identity, with the object itself so that it stays the one of that identity.
-        self._known: dict[int, tuple[Mapping[str, str], tuple[bytes, str]]] = {}
-
-    def of(self, entry: Entry | NewEntry) -> tuple[bytes, str]:
-        """What the entry's parameters share with others: their digest, and as JSON."""
-        if isinstance(entry, NewEntry):
-            return self._of_shared(entry.shared)
-        parameters = entry.parameters
-        nonce = parameters.get("nonce_str", "")
-        own = own_parameters(entry.mch_billno, nonce, entry.re_openid, entry.total_amount)
-        shared = dict(parameters)
-        for name, value in own.items():
-            if shared.get(name) == value:
-                shared[name] = ""
-        if shared != self._shared:
-            self._shared = shared
-            self._wording = _digested(shared)
-        return self._wording
-
-    def _of_shared(self, shared: Mapping[str, str]) -> tuple[bytes, str]:
-        known = self._known.get(id(shared))
-        if known is None:
-            if len(self._known) >= _WORDINGS_KEPT:
-                self._known.clear()
-            known = self._known[id(shared)] = shared, _digested({**shared, **_HOLES})
-        return known[1]
-
-
-def _digested(wording: Mapping[str, str]) -> tuple[bytes, str]:
-    stored = canonical_json(wording)
-    return wording_digest(stored), stored
+def shared_of(entry: Entry) -> dict[str, str]:
+    """What the entry's parameters share with others, as `NewEntries` have it."""
+    nonce = entry.parameters.get("nonce_str", "")
+    own = own_parameters(entry.mch_billno, nonce, entry.re_openid, entry.total_amount)
+    return {name: "" if own.get(name) == value else value for name, value in entry.parameters.items()}
 
 
 def entry_of(row: Row) -> Entry:
@@ -253,11 +217,11 @@ def _halt(stored: dict[str, Any]) -> Halt:
 
 
 class _Wording:
-    """The parameters that many entries share, ready to be completed with an entry's own."""
+    """The parameters that many entries share, "" in place of the others, ready to be completed with those."""
 
     def __init__(self, stored: str) -> None:
         self._shared: dict[str, str] = json.loads(stored)
-        self._holes = [name for name in _OWN_PARAMETERS if self._shared.get(name) == ""]
+        self._holes = [name for name in OWN_PARAMETERS if self._shared.get(name) == ""]
         # In JSON a quote inside a value is escaped, so the pattern can only be the member itself.
         self._pieces, rest = [], stored
         for name in self._holes:

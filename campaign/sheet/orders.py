@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import partial
-from itertools import repeat
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias, overload
 
 from campaign.domain.billno import Tie
-from campaign.domain.canonical import CanonicalRows
-from campaign.domain.order import Line, Orders, PacketOrder, Source, Wording
+from campaign.domain.canonical import canonical_rows
+from campaign.domain.order import Lines, Orders, PacketOrder, Source, Wording
 
 #: A row's texts, and the names of those that the settings gave.
 Texted: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
@@ -19,8 +17,6 @@ Texted: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 Record: TypeAlias = tuple[int, str, str, int, int | Texted, tuple[str, ...], tuple[str, str, int] | None]
 
 _CHUNK: Final = 1000
-#: A `Line` from its values, without the call of a function in Python that `Line(...)` is.
-_LINE: Final[Callable[[tuple[Any, ...]], Line]] = partial(tuple.__new__, Line)
 #: The places in a `Record`.
 _ROW, _KEY, _OPENID, _FEN, _TEXTS, _OWN, _TIE = _ALL = range(7)
 #: Marshal without references, which cost a look-up for each object. What is packed never leaves the process.
@@ -98,7 +94,8 @@ class Records:
         """The columns of a thousand rows after those of another."""
         for packed in self._packed:
             yield _unpacked(packed)
-        yield list(zip(*self._loose, strict=True)) if self._loose else [()] * len(_ALL)
+        if self._loose:
+            yield list(zip(*self._loose, strict=True))
 
     def __getitem__(self, index: int) -> Record:
         at, within = divmod(index, _CHUNK)
@@ -147,14 +144,14 @@ class SheetOrders(Orders):
             return self._order(self._records[places])
         return [self._order(self._records[place]) for place in places]
 
-    def lines(self) -> Iterator[Line]:
-        own_columns = CanonicalRows(self._own_headers).of
+    def columns(self) -> Iterator[Lines]:
         shared = [Wording(*texts) for texts, _ in self._records.shared]
         for rows, keys, openids, fens, texts, own, ties in self._records.chunks():
+            sheets = [self._sheet] * len(rows)
             wordings = [shared[at] if isinstance(at, int) else Wording(*at[0]) for at in texts]
             bound = [None if tie is None else _tie(tie) for tie in ties]
-            columns = (repeat(self._sheet), rows, keys, openids, fens, wordings, map(own_columns, own), bound)
-            yield from map(_LINE, zip(*columns, strict=False))
+            jsons = canonical_rows(self._own_headers, own)
+            yield Lines(sheets, rows, keys, openids, fens, wordings, jsons, bound)
 
     def payments(self) -> Iterator[tuple[str, int]]:
         return self._records.payments()

@@ -106,7 +106,7 @@ def plan(ledger: Ledger, drafted: Draft, *, sheet: SheetFacts, title: str, now_s
             ),
             now_s,
         )
-        ledger.add_entries(drafted.entries(), now_s)
+        ledger.plan_entries(drafted.campaign, drafted.entries(), now_s)
         for entry in drafted.revisions():
             ledger.revise(entry, now_s, "the sheet or the settings changed before anything was stored")
         ledger.list_entries(drafted.unlisted, now_s, listed=False)

@@ -53,7 +53,7 @@ ALL_IS_WELL: tuple[list[int], list[str], list[str]] = ([], [], [])
 
 
 def test_thousands_are_planned_with_a_few_events_and_each_knows_its_own(ledger: Ledger) -> None:
-    """1,024 at a time; the event says how many and how much, and is told for each of them."""
+    """A thousand at a time; the event says how many and how much, and is told for each of them."""
     entries = [entry(f"o{n}", 100 + n, row=n) for n in range(2, 2502)]
     assert ledger.add_entries(entries, NOON_S) == 2500
     assert ledger._db.execute("SELECT COUNT(*) FROM event WHERE kind = 'planned'").fetchone() == (3,)
@@ -61,9 +61,9 @@ def test_thousands_are_planned_with_a_few_events_and_each_knows_its_own(ledger: 
     assert [e.mch_billno for e in told] == [e.mch_billno for e in entries]
     assert {(e.seq, e.detail["rows"], e.detail["fen"]) for e in told} == {
         (2 + at, len(some), sum(e.total_amount for e in some))
-        for at, some in enumerate((entries[:1024], entries[1024:2048], entries[2048:]))
+        for at, some in enumerate((entries[:1000], entries[1000:2000], entries[2000:]))
     }
-    for at in (0, 1023, 1024, 2047, 2048, 2499):
+    for at in (0, 999, 1000, 1999, 2000, 2499):
         (own,) = ledger.events(mch_billno=entries[at].mch_billno)
         assert (own.kind, own.mch_billno, own.after) == (
             EventKind.PLANNED,
