@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final, TypeAlias, overload
 
 from campaign.domain.billno import Tie
@@ -16,9 +17,10 @@ Texted: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 #: their place among `Records.shared`), the operator's own columns, the fields of its tie.
 Record: TypeAlias = tuple[int, str, str, int, int | Texted, tuple[str, ...], tuple[str, str, int] | None]
 
-_CHUNK: Final = 1000
+#: So many rows are packed together.
+CHUNK: Final = 1000
 #: The places in a `Record`.
-_ROW, _KEY, _OPENID, _FEN, _TEXTS, _OWN, _TIE = _ALL = range(7)
+_ROW, _KEY, _OPENID, FEN, _TEXTS, _OWN, _TIE = ALL = range(7)
 #: Marshal without references, which cost a look-up for each object. What is packed never leaves the process.
 _MARSHAL: Final = 2
 
@@ -32,24 +34,29 @@ class Records:
         #: Each chunk by columns, packed one by one: whoever asks for two of them unpacks two.
         self._packed: list[list[bytes]] = []
         self._loose: list[Record] = []
-        self._has_ties = False
         #: The chunk that was looked at last.
         self._opened: tuple[int, list[Record]] = (-1, [])
 
     def add(self, record: Record) -> None:
         """Take in one more row."""
         self._loose.append(record)
-        if len(self._loose) == _CHUNK:
-            self._pack()
+        if len(self._loose) == CHUNK:
+            self._pack(list(zip(*self._loose, strict=True)))
+            self._loose.clear()
 
-    def _pack(self) -> None:
-        columns = list(zip(*self._loose, strict=True))
-        self._has_ties = self._has_ties or any(columns[_TIE])
-        packed = [marshal.dumps(column, _MARSHAL) for column in columns]
+    def extend(self, columns: Sequence[Sequence[Any]]) -> None:
+        """Take in more rows, at most a `CHUNK`, by the columns of `Record`."""
+        if not self._loose and len(columns[_ROW]) == CHUNK:
+            self._pack(columns)
+        else:
+            for record in zip(*columns, strict=True):
+                self.add(record)
+
+    def _pack(self, columns: Sequence[Sequence[Any]]) -> None:
+        packed = [marshal.dumps(tuple(column), _MARSHAL) for column in columns]
         if packed[_KEY] == packed[_OPENID]:
             packed[_KEY] = packed[_OPENID]
         self._packed.append(packed)
-        self._loose.clear()
 
     def without(self, rows: Collection[int]) -> Records:
         """All but the rows of these numbers."""
@@ -64,55 +71,57 @@ class Records:
 
     def keys(self) -> Iterator[tuple[str, int]]:
         """The rows' keys, as `key_text`, and their numbers."""
-        if next(self.ties(), None) is None:
-            return self._columns(_KEY, _ROW)
-        return (
-            (row_key if tie is None else key_text(row_key, tie[0]), row)
-            for row_key, row, tie in self._columns(_KEY, _ROW, _TIE)
-        )
+        for keys, (rows,) in zip(self.key_columns(), self.columns(_ROW), strict=True):
+            yield from zip(keys, rows, strict=True)
+
+    def key_columns(self) -> Iterator[Sequence[str]]:
+        """The rows' keys, as `key_text`, as `columns` has them."""
+        for keys, ties in self.columns(_KEY, _TIE):
+            if any(ties):
+                yield [key_text(key, tie[0] if tie else None) for key, tie in zip(keys, ties, strict=True)]
+            else:
+                yield keys
 
     def openids(self) -> Iterator[tuple[str, int]]:
         """The rows' openids and their numbers."""
-        return self._columns(_OPENID, _ROW)
+        return self._values(_OPENID, _ROW)
+
+    def openid_columns(self) -> Iterator[Sequence[str]]:
+        """The rows' openids, as `columns` has them."""
+        return chain.from_iterable(self.columns(_OPENID))
 
     def payments(self) -> Iterator[tuple[str, int]]:
         """Openid and fen of each row."""
-        return self._columns(_OPENID, _FEN)
+        return self._values(_OPENID, FEN)
 
     def ties(self) -> Iterator[tuple[str, str, int]]:
         """The ties of those rows that have one."""
-        column = self._columns(_TIE) if self._has_ties else self._loose_columns(_TIE)
-        return (tie for (tie,) in column if tie)
+        return (tie for (ties,) in self.columns(_TIE) for tie in filter(None, ties))
 
     def __len__(self) -> int:
-        return _CHUNK * len(self._packed) + len(self._loose)
+        return CHUNK * len(self._packed) + len(self._loose)
 
     def __iter__(self) -> Iterator[Record]:
-        return self._columns(*_ALL)
-
-    def chunks(self) -> Iterator[list[Any]]:
-        """The columns of a thousand rows after those of another."""
-        for packed in self._packed:
-            yield _unpacked(packed)
-        if self._loose:
-            yield list(zip(*self._loose, strict=True))
+        return self._values(*ALL)
 
     def __getitem__(self, index: int) -> Record:
-        at, within = divmod(index, _CHUNK)
+        at, within = divmod(index, CHUNK)
         if at == len(self._packed):
             return self._loose[within]
         if self._opened[0] != at:
             self._opened = at, list(zip(*_unpacked(self._packed[at]), strict=True))
         return self._opened[1][within]
 
-    def _columns(self, *places: int) -> Iterator[Any]:
-        """These values of each row, by their places in `Record`."""
+    def columns(self, *places: int) -> Iterator[list[Any]]:
+        """These columns, by their places in `Record`, of a thousand rows after those of another."""
         for packed in self._packed:
-            yield from zip(*_unpacked([packed[place] for place in places]), strict=True)
-        yield from self._loose_columns(*places)
+            yield _unpacked([packed[place] for place in places])
+        if self._loose:
+            yield [[record[place] for record in self._loose] for place in places]
 
-    def _loose_columns(self, *places: int) -> Iterator[Any]:
-        return zip(*[[record[place] for record in self._loose] for place in places], strict=True)
+    def _values(self, *places: int) -> Iterator[Any]:
+        """These values of each row."""
+        return chain.from_iterable(zip(*columns, strict=True) for columns in self.columns(*places))
 
 
 def _unpacked(columns: Iterable[bytes]) -> list[Any]:
@@ -146,7 +155,7 @@ class SheetOrders(Orders):
 
     def columns(self) -> Iterator[Lines]:
         shared = [Wording(*texts) for texts, _ in self._records.shared]
-        for rows, keys, openids, fens, texts, own, ties in self._records.chunks():
+        for rows, keys, openids, fens, texts, own, ties in self._records.columns(*ALL):
             sheets = [self._sheet] * len(rows)
             wordings = [shared[at] if isinstance(at, int) else Wording(*at[0]) for at in texts]
             bound = [None if tie is None else _tie(tie) for tie in ties]

@@ -15,7 +15,6 @@ from campaign.text import Text, text
 
 #: The openids of one official account begin with the same characters, in practice at least this many.
 _ACCOUNT_PREFIX: Final = 5
-_OPENID_OF: Final = itemgetter(0)
 _PREFIX_OF: Final = itemgetter(slice(_ACCOUNT_PREFIX))
 #: Too few people to speak of "most", and the share that is most.
 _PEOPLE_MIN: Final = 10
@@ -30,7 +29,9 @@ def people_notes(records: Records, limits: Limits | None) -> Iterator[Text]:
 
 
 def _other_accounts(records: Records) -> Iterator[Text]:
-    prefixes = Counter(map(_PREFIX_OF, map(_OPENID_OF, records.openids())))
+    prefixes: Counter[str] = Counter()
+    for openids in records.openid_columns():
+        prefixes.update(map(_PREFIX_OF, openids))
     if len(prefixes) < 2 or len(records) < _PEOPLE_MIN:
         return
     usual, count = prefixes.most_common(1)[0]
@@ -45,19 +46,20 @@ def _other_accounts(records: Records) -> Iterator[Text]:
 
 def _spread_over_days(records: Records, limits: Limits) -> Iterator[Text]:
     """Only who stands in several rows can exceed a daily limit: a single packet beyond it is a problem."""
-    openids = Occurrences()
-    openids.add(map(_OPENID_OF, records.openids()))
-    repeated = openids.repeated_hashes()
+    people = Occurrences()
+    for openids in records.openid_columns():
+        people.add(openids)
+    repeated = people.repeated_hashes()
     if not repeated:
         return
-    people: dict[str, tuple[int, int]] = {}
+    several: dict[str, tuple[int, int]] = {}
     for re_openid, fen in records.payments():
         if hash(re_openid) in repeated:
-            packets, before = people.get(re_openid, (0, 0))
-            people[re_openid] = packets + 1, before + fen
+            packets, before = several.get(re_openid, (0, 0))
+            several[re_openid] = packets + 1, before + fen
     over = sum(
         packets > 1 and (packets > limits.person_day_packets or fen > limits.person_day_fen)
-        for packets, fen in people.values()
+        for packets, fen in several.values()
     )
     if over:
         yield text(
