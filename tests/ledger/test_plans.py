@@ -73,6 +73,19 @@ def test_thousands_are_planned_with_a_few_events_and_each_knows_its_own(ledger: 
     assert audited(ledger) == ALL_IS_WELL
 
 
+@pytest.mark.parametrize("rows", [1, 2, 51, 103])
+def test_each_entry_keeps_its_own_values_whatever_it_shares_with_others(ledger: Ledger, rows: int) -> None:
+    """What all of them have in common is given to SQLite once; here the first and the last are alike."""
+    odd = [0 < n < rows - 1 and n % 3 == 1 for n in range(rows)]
+    entries = [
+        entry("oA", 100 + is_odd, row=n, key=f"k{n}", wishing=f"Joy {is_odd}", own={"odd": str(is_odd)})
+        for n, is_odd in enumerate(odd)
+    ]
+    ledger.add_entries(entries, NOON_S)
+    assert [ledger.entry(e.mch_billno) for e in entries] == entries
+    assert audited(ledger) == ALL_IS_WELL
+
+
 def test_only_a_nonce_that_does_not_follow_from_the_number_is_kept(ledger: Ledger) -> None:
     """An older ledger keeps each; what is sent is the same."""
     own = entry("oB", row=3)

@@ -49,6 +49,8 @@ AGENDA = "campaign/ledger/agenda.py"
 ROWS = "campaign/ledger/rows.py"
 CHAIN = "campaign/ledger/chain.py"
 PLANNING = "campaign/ledger/planning.py"
+ROWS = "campaign/ledger/rows.py"
+SHEET_ROWS = "campaign/sheet/rows.py"
 SENDS = "campaign/ledger/sends.py"
 OUTCOMES = "campaign/ledger/outcomes.py"
 SHIFT = "campaign/stages/shift.py"
@@ -368,6 +370,41 @@ MUTANTS = (
         "",
         "a first run that was killed looks like an old copy",
         STAGES,
+    ),
+    Mutant(
+        PLANNING,
+        "column.count(column[0]) == size for column in behind",
+        "column[0] == column[-1] for column in behind",
+        "rows get the values of the first one",
+        PLANS,
+    ),
+    Mutant(
+        ROWS,
+        "own = own_parameters(mch_billno, nonce or nonce_str(mch_billno), re_openid, total_amount)\n        return self",
+        "own = own_parameters(mch_billno, nonce, re_openid, total_amount)\n        return self",
+        "a request goes without its nonce",
+        PLANS,
+    ),
+    Mutant(
+        BILLNO,
+        "begun, behind = _campaigns_state(mch_id, campaign_id), _ISSUES[1]",
+        "begun, behind = _campaigns_state(mch_id, campaign_id), _ISSUES[2]",
+        "numbers made together are others than those made one by one",
+        ("tests/domain/test_billno.py",),
+    ),
+    Mutant(
+        SHEET_ROWS,
+        "(type(c) is not bool and good.get(c))",
+        "good.get(c)",
+        "TRUE is paid like 1",
+        ("tests/sheet/test_reading.py",),
+    ),
+    Mutant(
+        SHEET_ROWS,
+        "            if self._totals.held:  # whoever follows shows that it was none at the end",
+        "            if False:",
+        "a subtotal is taken for the total when people follow it",
+        ("tests/sheet/test_reading.py",),
     ),
     Mutant(
         PLANNING,
