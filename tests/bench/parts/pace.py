@@ -18,7 +18,7 @@ from tests.bench.windows import fullest
 _LATENCY_S = 0.1
 #: A window of a minute has to fit into the run, and the run into the pacer's log.
 _LONG_S = 64
-_SHORT_S = 15
+_SHORT_S = 12
 #: The share counts from here on.
 _OPENING_S = 1.0
 #: Reading, planning and asking take less; who needs more for the sending is stopped.

@@ -27,7 +27,7 @@ _TARGETS = {
 _ABOVE_LIBCURL = Target(100, 150, "µs", lower=True)
 _CEILING = Target(1.2, 1.0)
 #: Connections that are tried, and rows of a trial and of a run.
-_OURS = {"requests": ((1, 2, 4, 8, 16), 800, 3_000), "curl": ((8, 32, 128), 4_000, 15_000)}
+_OURS = {"requests": ((1, 2, 4, 8, 16), 800, 3_000), "curl": ((8, 16, 32, 128), 4_000, 15_000)}
 _PREPARED = ((1, 2, 4, 8), 800, 3_000)
 _LIBCURL = ((4, 16, 64), 10_000, 40_000)
 
