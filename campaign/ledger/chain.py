@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,8 +20,10 @@ _CHUNK: Final = 1000
 
 #: Events in one INSERT, which costs two thirds of one INSERT each.
 _EVENTS_TOGETHER: Final = 64
-_ADD_EVENTS: Final = "INSERT INTO event (campaign, entry, at_s, kind, before, after, detail, digest) VALUES "
-_EVENT: Final = "(?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_EVENTS: Final = (
+    "INSERT INTO event (seq, campaign, entry, at_s, kind, before, after, detail, digest) VALUES "
+)
+_EVENT: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 _LAST_EVENT: Final = "seq = (SELECT MAX(seq) FROM event)"
 
@@ -35,12 +37,36 @@ _EVENTS: Final = """
 PLANNED_EVENT: Final = (
     "FROM event WHERE kind = 'planned' AND event.entry >= entry.seq ORDER BY event.entry LIMIT 1"
 )
+#: Every other event that tells of ``entry``: its own, and those that tell of several requests, to which the
+#: request's `attempt` points. One that does not name the entry tells nothing of it, whoever points there.
+TOLD_OF: Final = """
+    (SELECT event.seq, at_s, after FROM event WHERE event.entry = entry.seq
+     UNION ALL
+     SELECT event.seq, at_s, after FROM attempt JOIN event ON event.seq IN (begun_event, ended_event)
+     WHERE attempt.entry = entry.seq AND instr(detail, mch_billno) > 0)
+"""
+_PLACE: Final = "(SELECT seq FROM entry WHERE mch_billno = :mch_billno)"
 _OF_NUMBER: Final = f"""
     event.seq IN (
-        SELECT event.seq FROM event JOIN entry ON event.entry = entry.seq WHERE mch_billno = :mch_billno
+        SELECT seq FROM event WHERE event.entry = {_PLACE}
         UNION SELECT (SELECT event.seq {PLANNED_EVENT}) FROM entry WHERE mch_billno = :mch_billno
+        UNION SELECT begun_event FROM attempt WHERE attempt.entry = {_PLACE}
+        UNION SELECT ended_event FROM attempt WHERE attempt.entry = {_PLACE}
     )
 """
+
+#: The member of an event's facts that names the numbers of whose requests it tells at once.
+_NUMBERS: Final = "numbers"
+#: Whether one of these numbers has no request that points back to the event.
+_LOST: Final = """
+    SELECT 1 FROM json_each(:facts, '$.numbers') AS told WHERE NOT EXISTS (
+        SELECT 1 FROM entry JOIN attempt ON attempt.entry = entry.seq AND n = :facts ->> 'attempt'
+        WHERE mch_billno = told.value
+            AND :seq = CASE :kind WHEN 'begun' THEN begun_event ELSE ended_event END
+    ) LIMIT 1
+"""
+#: Facts that make an event whole, and are not told of each of its numbers.
+_OF_THE_WHOLE: Final = frozenset({_NUMBERS, "checks"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +104,15 @@ class Chain(Database):
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
         super().__init__(connection, path)
-        # Events of the running transaction that are not written yet, and the chain's last digest.
+        # Events of the running transaction that are not written yet; number and digest of the chain's last.
         self._events: list[tuple[Any, ...]] = []
-        self._chain: bytes | None = None
+        self._last: tuple[int, bytes] | None = None
         self._campaign_ids: dict[str, int] = {}
 
     def events(self, campaign: str | None = None, mch_billno: str | None = None) -> Iterator[Event]:
         """What happened, oldest first: to everything, to one campaign, or to one number.
 
-        Entries that were planned together share one event, told for each of them.
+        Entries that were planned, or sent, or answered together share one event, told for each of them.
         """
         where = []
         if campaign is not None:
@@ -96,12 +122,16 @@ class Chain(Database):
         sql = _EVENTS + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY event.seq"
         for row in self._rows(sql, {"campaign": campaign, "mch_billno": mch_billno}):
             event = _event_of(row)
-            if event.kind is not EventKind.PLANNED:
+            numbers: Iterable[str]
+            if event.kind is EventKind.PLANNED:
+                numbers = self._numbers(Together.of(row[1], row[9]), only=mch_billno)
+            elif _NUMBERS in event.detail:
+                numbers = filter(lambda number: mch_billno in (None, number), _named(event))
+            else:
                 yield event
                 continue
-            together = Together.of(row[1], row[9])
-            detail = {name: event.detail[name] for name in ("rows", "fen") if name in event.detail}
-            for number in self._numbers(together, only=mch_billno):
+            detail = {name: fact for name, fact in event.detail.items() if name not in _OF_THE_WHOLE}
+            for number in numbers:
                 yield replace(event, mch_billno=number, detail=detail)
 
     def head(self) -> tuple[int, str]:
@@ -123,8 +153,8 @@ class Chain(Database):
         return row is not None and row[0].hex() == digest
 
     def broken_events(self) -> Iterator[int]:
-        """The events that were altered, or lost an entry that they planned, or in front of which one is
-        missing. None, if all is well.
+        """The events that were altered, or lost an entry or a request that they tell of, or in front of
+        which one is missing. None, if all is well.
         """
         before = b""
         for seq, entry, digest, *parts in self._rows(_EVENTS + " ORDER BY event.seq"):
@@ -134,14 +164,15 @@ class Chain(Database):
                 together = Together.of(entry, parts[-1])
                 if sum(1 for _ in self._numbers(together)) != together.rows:
                     yield seq
+            elif entry is None and self._one(_LOST, {"facts": parts[-1], "seq": seq, "kind": parts[3]}):
+                yield seq
             before = digest
 
     def unexplained(self) -> Iterator[str]:
         """The numbers whose state is not the one that their last event led to. None, if all is well."""
         sql = f"""
             SELECT mch_billno FROM entry WHERE state IS NOT COALESCE(
-                (SELECT after FROM event WHERE event.entry = entry.seq AND after IS NOT NULL
-                 ORDER BY event.seq DESC LIMIT 1),
+                (SELECT after FROM {TOLD_OF} WHERE after IS NOT NULL ORDER BY seq DESC LIMIT 1),
                 (SELECT after {PLANNED_EVENT}))
             ORDER BY seq
         """
@@ -167,14 +198,30 @@ class Chain(Database):
         facts: str = "{}",
     ) -> None:
         """Append an entry's event to the running transaction; ``facts`` is a JSON object."""
-        assert self._depth, "an event belongs to the transaction that makes the change"
-        self._link(campaign, seq, mch_billno, float(at_s), kind, before, after, facts)
+        self._link(campaign, seq, mch_billno, at_s, kind, before, after, facts)
+
+    def _append_for_all(
+        self,
+        campaign: str,
+        mch_billnos: Sequence[str],
+        at_s: float,
+        kind: EventKind,
+        before: State,
+        after: State,
+        facts: Mapping[str, object],
+    ) -> int:
+        """Append one event for the requests under all these numbers, a fifth of the work of one each.
+
+        Returns its number, to which the caller makes each `attempt` point.
+        """
+        detail = detail_json({**facts, _NUMBERS: mch_billnos})
+        return self._link(campaign, None, "", at_s, kind, before, after, detail)
 
     def _note(
         self, campaign: str, at_s: float, kind: EventKind, detail: Mapping[str, object] | None = None
     ) -> None:
         """Append a campaign's event to the running transaction."""
-        self._link(campaign, None, "", float(at_s), kind, None, None, detail_json(detail or {}))
+        self._link(campaign, None, "", at_s, kind, None, None, detail_json(detail or {}))
 
     def _link(
         self,
@@ -186,14 +233,20 @@ class Chain(Database):
         before: State | None,
         after: State | None,
         facts: str,
-    ) -> None:
-        if self._chain is None:
-            row = self._one(f"SELECT digest FROM event WHERE {_LAST_EVENT}")
-            self._chain = row[0] if row else b""
-        self._chain = event_digest(self._chain, campaign, mch_billno, at_s, kind, before, after, facts)
-        self._events.append((self._campaign_id(campaign), seq, at_s, kind, before, after, facts, self._chain))
+    ) -> int:
+        assert self._depth, "an event belongs to the transaction that makes the change"
+        if self._last is None:
+            row = self._one(f"SELECT seq, digest FROM event WHERE {_LAST_EVENT}")
+            self._last = (row[0], row[1]) if row else (0, b"")
+        number, link = self._last
+        at_s = float(at_s)
+        digest = event_digest(link, campaign, mch_billno, at_s, kind, before, after, facts)
+        self._last = number + 1, digest
+        campaign_id = self._campaign_id(campaign)
+        self._events.append((number + 1, campaign_id, seq, at_s, kind, before, after, facts, digest))
         if len(self._events) >= _CHUNK:
             self._flush()
+        return number + 1
 
     def _flush(self) -> None:
         events, self._events = self._events, []
@@ -213,7 +266,13 @@ class Chain(Database):
     def _forget(self) -> None:
         self._events.clear()
         self._campaign_ids.clear()
-        self._chain = None
+        self._last = None
+
+
+def _named(event: Event) -> list[str]:
+    numbers = event.detail[_NUMBERS]
+    assert isinstance(numbers, list)
+    return numbers
 
 
 def _event_of(row: Row) -> Event:

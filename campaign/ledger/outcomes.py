@@ -16,25 +16,24 @@ from campaign.domain.entry import Entry, Flag, Tally, Todo
 from campaign.domain.state import SETTLED, State, may_move
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind, QueryResult, SendResult
-from campaign.ledger.rows import FLAG_KEPT, answered_json, detail_json, packed
+from campaign.ledger.rows import FLAG_KEPT, detail_json, packed
 
 _ACCEPTED_AT_S: Final = (
     "CASE :state WHEN 'accepted' THEN COALESCE(accepted_at_s, :now_s) ELSE accepted_at_s END"
 )
 
-# One request's answer counts once, whoever brings it twice.
 _END_ATTEMPTS: Final = """
-    WITH answer (entry, n, outcome, err_code, err_code_des, raw) AS (VALUES {answers})
+    WITH answer (entry, n, outcome, err_code, err_code_des, raw, event) AS (VALUES {answers})
     UPDATE attempt SET ended_at_s = ?, outcome = answer.outcome, err_code = answer.err_code,
-        err_code_des = answer.err_code_des, raw = answer.raw
+        err_code_des = answer.err_code_des, raw = answer.raw, ended_event = answer.event
     FROM answer WHERE attempt.entry = answer.entry AND attempt.n = answer.n AND ended_at_s IS NULL
-    RETURNING entry, n
 """
-_ANSWER: Final = "(?, ?, ?, ?, ?, ?)"
+_ANSWER: Final = "(?, ?, ?, ?, ?, ?, ?)"
 #: Answers in one statement, which costs less than one statement each.
 _TOGETHER: Final = 64
 
-# One statement for all answers that say the same, as most do.
+# One statement for all answers that say the same, as most do. One request's answer counts once, whoever
+# brings it twice.
 _END_SEND: Final = f"""
     UPDATE entry SET
         state = :state, evidence = :evidence, refused = refused + :refused, not_sent = not_sent + :not_sent,
@@ -48,7 +47,8 @@ _END_SEND: Final = f"""
         owner = NULL, lease_until_s = NULL, {FLAG_KEPT}
     FROM json_each(:answered) AS answered
     WHERE seq = CAST(answered.key AS INTEGER) AND state = 'in_doubt' AND attempts = :n
-    RETURNING mch_billno
+        AND EXISTS (SELECT 1 FROM attempt WHERE entry = seq AND n = :n AND ended_at_s IS NULL)
+    RETURNING seq
 """
 
 # Not opened, not refused: what an earlier refusal said no longer explains anything.
@@ -87,49 +87,44 @@ class Outcomes(Reading):
     def end_sends(self, results: Sequence[SendResult], now_s: float) -> None:
         """Record what the attempts brought.
 
-        An answer applies only while its attempt is the entry's last one and the entry is in doubt;
-        otherwise it is kept as evidence and changes nothing.
+        An answer applies only while its attempt is the entry's last one, has no answer yet, and the entry is
+        in doubt; otherwise it changes nothing. The first answer of each attempt is kept as evidence.
         """
         with self.atomic():
             seqs = self._seqs(result.entry.mch_billno for result in results)
-            alike: dict[tuple[object, ...], list[SendResult]] = defaultdict(list)
-            for result in self._end_attempts(results, seqs, now_s):
-                alike[_what_it_says(result)].append(result)
-            moved: dict[tuple[str, int], State] = {}
-            for group in alike.values():
-                moved |= self._end_alike(group, seqs, now_s)
+            first: dict[tuple[int, int], SendResult] = {}
+            alike: dict[tuple[object, ...], dict[int, SendResult]] = defaultdict(dict)
             for result in results:
-                number, attempt = result.entry.mch_billno, result.entry.attempt
-                self._note_answer(seqs[number], result, moved.pop((number, attempt), None), now_s)
+                seq, attempt = seqs[result.entry.mch_billno], result.entry.attempt
+                if first.setdefault((seq, attempt), result) is result:
+                    alike[_what_it_says(result)][seq] = result
+            told: dict[tuple[int, int], int] = {}
+            for group in alike.values():
+                told |= self._end_alike(group, now_s)
+            self._end_attempts(first, told, now_s)
+            for result in results:
+                entry = result.entry
+                seq, kind = seqs[entry.mch_billno], EventKind.ANSWERED_LATE
+                if (seq, entry.attempt) not in told or first[seq, entry.attempt] is not result:
+                    facts = detail_json(_facts(result))
+                    self._append(entry.campaign, seq, entry.mch_billno, now_s, kind, None, None, facts)
 
-    def _end_attempts(
-        self, results: Sequence[SendResult], seqs: Mapping[str, int], now_s: float
-    ) -> list[SendResult]:
-        """Keep the answers of attempts that had none yet; returns the results that brought them."""
-        first: dict[tuple[int, int], SendResult] = {}
-        for result in results:
-            first.setdefault((seqs[result.entry.mch_billno], result.entry.attempt), result)
-        ended: list[SendResult] = []
-        answers = iter(first.items())
-        while some := list(islice(answers, _TOGETHER)):
-            values: list[object] = []
-            for (seq, n), result in some:
-                answer = result.answer
-                values += (seq, n, answer.outcome, answer.err_code, answer.err_code_des, packed(answer.raw))
-            sql = _END_ATTEMPTS.format(answers=", ".join([_ANSWER] * len(some)))
-            ended += [first[seq, n] for seq, n in self._all(sql, [*values, now_s])]
-        return ended
+    def _end_alike(self, results: Mapping[int, SendResult], now_s: float) -> dict[tuple[int, int], int]:
+        """Apply answers that say the same.
 
-    def _end_alike(
-        self, results: Sequence[SendResult], seqs: Mapping[str, int], now_s: float
-    ) -> dict[tuple[str, int], State]:
-        """Apply answers that say the same; returns the numbers and attempts that moved, and where to."""
-        first, answer = results[0].entry, results[0].answer
-        step = self._allowed(first.campaign, results[0].step, now_s)
+        Args:
+            results: by the place of their entries.
+
+        Returns:
+            The place and the attempt of each entry that moved -> the number of the event that tells of it.
+        """
+        one = next(iter(results.values()))
+        campaign, attempt, answer = one.entry.campaign, one.entry.attempt, one.answer
+        step = self._allowed(campaign, one.step, now_s)
         counted = Tally().with_answer(answer)
         values = {
-            "answered": json.dumps({seqs[r.entry.mch_billno]: r.answer.send_listid for r in results}),
-            "n": first.attempt,
+            "answered": json.dumps({seq: result.answer.send_listid for seq, result in results.items()}),
+            "n": attempt,
             "now_s": now_s,
             "outcome": answer.outcome,
             "reach": answer.reach,
@@ -140,25 +135,32 @@ class Outcomes(Reading):
             "held": counted.held,
             **_step_values(State.IN_DOUBT, step),
         }
-        return {(row[0], first.attempt): step.state for row in self._all(_END_SEND, values)}
+        moved = {row[0] for row in self._all(_END_SEND, values)}
+        if not moved:
+            return {}
+        if step.state is State.PLANNED:
+            for seq in moved:
+                entry = results[seq].entry
+                assert answer.outcome is Outcome.NOT_SENT
+                assert entry.tally.not_sent == attempt - 1
+                self._uncount_days(seq)
+        numbers = [result.entry.mch_billno for seq, result in results.items() if seq in moved]
+        facts, kind = _facts(one), EventKind.ANSWERED
+        event = self._append_for_all(campaign, numbers, now_s, kind, State.IN_DOUBT, step.state, facts)
+        return {(seq, attempt): event for seq in moved}
 
-    def _note_answer(self, seq: int, result: SendResult, after: State | None, now_s: float) -> None:
-        """``after``: where the answer moved its entry; None if it came too late to move it."""
-        entry, answer = result.entry, result.answer
-        if after is State.PLANNED:
-            assert answer.outcome is Outcome.NOT_SENT
-            assert entry.tally.not_sent == entry.attempt - 1
-            self._uncount_days(seq)
-        self._append(
-            entry.campaign,
-            seq,
-            entry.mch_billno,
-            now_s,
-            EventKind.ANSWERED if after else EventKind.ANSWERED_LATE,
-            State.IN_DOUBT if after else None,
-            after,
-            answered_json(entry.attempt, answer.outcome, answer.err_code),
-        )
+    def _end_attempts(
+        self, results: Mapping[tuple[int, int], SendResult], told: Mapping[tuple[int, int], int], now_s: float
+    ) -> None:
+        """Keep the answers of attempts that had none yet, and where what they changed is told."""
+        answers = iter(results.items())
+        while some := list(islice(answers, _TOGETHER)):
+            values: list[object] = []
+            for (seq, n), result in some:
+                answer, event = result.answer, told.get((seq, n))
+                values += (seq, n, answer.outcome, answer.err_code, answer.err_code_des)
+                values += (packed(answer.raw), event)
+            self._db.execute(_END_ATTEMPTS.format(answers=", ".join([_ANSWER] * len(some))), [*values, now_s])
 
     def end_query(self, result: QueryResult, now_s: float) -> Entry | None:
         """Record one answer; see `end_queries`. Returns the entry as it is now, None if nothing changed."""
@@ -299,6 +301,12 @@ def _what_it_says(result: SendResult) -> tuple[object, ...]:
         answer.err_code_des,
         result.step,
     )
+
+
+def _facts(result: SendResult) -> dict[str, object]:
+    """What the event of an answer tells."""
+    answer = result.answer
+    return {"attempt": result.entry.attempt, "outcome": answer.outcome, "err_code": answer.err_code}
 
 
 def _step_values(before: State, step: Step) -> dict[str, object]:

@@ -13,7 +13,7 @@ from campaign.domain.days import DAY_S
 from campaign.domain.deadline import Aged, Since, Window
 from campaign.domain.entry import Entry
 from campaign.domain.state import State
-from campaign.ledger.chain import PLANNED_EVENT, Chain
+from campaign.ledger.chain import PLANNED_EVENT, TOLD_OF, Chain
 from campaign.ledger.records import Attempt, Question, SentPacket
 from campaign.ledger.rows import CAMPAIGN_ID, ENTRY_COLUMNS, STATES, Row, entry_of, unpacked
 from campaign.ledger.schema import PARTLY_REFUNDED
@@ -27,7 +27,7 @@ _NO_ROWS: Final = dict.fromkeys(State, (0, 0))
 _SENT_PACKETS: Final = f"""
     SELECT {ENTRY_COLUMNS}, seq,
         (SELECT at_s {PLANNED_EVENT}),
-        COALESCE((SELECT at_s FROM event WHERE event.entry = entry.seq ORDER BY event.seq DESC LIMIT 1),
+        COALESCE((SELECT at_s FROM {TOLD_OF} ORDER BY seq DESC LIMIT 1),
                  (SELECT at_s {PLANNED_EVENT})),
         COALESCE((SELECT raw FROM attempt WHERE attempt.entry = entry.seq AND raw <> x''
                   ORDER BY n DESC LIMIT 1), x'')

@@ -340,18 +340,6 @@ def wording_digest(stored: str) -> bytes:
     return hashlib.blake2b(stored.encode(), digest_size=16).digest()
 
 
-@lru_cache(maxsize=256)
-def begun_json(attempt: int) -> str:
-    """`detail_json` of a request's event: a run has few different ones."""
-    return detail_json({"attempt": attempt})
-
-
-@lru_cache(maxsize=256)
-def answered_json(attempt: int, outcome: Outcome, err_code: str) -> str:
-    """The same of an answer's event."""
-    return detail_json({"attempt": attempt, "outcome": outcome, "err_code": err_code})
-
-
 def detail_json(detail: Mapping[str, object]) -> str:
     """An event's facts as text."""
     return _encode(detail) if detail else "{}"

@@ -305,6 +305,13 @@ _QUICK: Final = (
 # An entry without a nonce has that of its number. An older version of this program would send none.
 _NONCES: Final = ()
 
+# Requests that leave, or are answered, together share one event, which names their numbers. In a ledger begun
+# before this each has its own, which stands at the entry; there these are NULL.
+_SHARED: Final = (
+    "ALTER TABLE attempt ADD COLUMN begun_event INTEGER",
+    "ALTER TABLE attempt ADD COLUMN ended_event INTEGER",
+)
+
 #: Name and statements of every migration, oldest first.
 MIGRATIONS: Final = (
     ("first", _FIRST),
@@ -314,6 +321,7 @@ MIGRATIONS: Final = (
     ("plans", _PLANS),
     ("quick entries", _QUICK),
     ("nonces", _NONCES),
+    ("shared events", _SHARED),
 )
 VERSION: Final = len(MIGRATIONS)
 

@@ -23,7 +23,6 @@ from campaign.ledger.rows import (
     EARLIER_STAND,
     FLAG_KEPT,
     SENDING_COLUMNS,
-    begun_json,
     detail_json,
     sending_of,
 )
@@ -202,7 +201,7 @@ class Sends(Reading):
             facts = f"{entry.re_openid} {entry.total_amount}"
             alike[entry.state, entry.attempt].setdefault(entry.mch_billno, facts)
         begun: dict[_Wanted, Sending] = {}
-        attempts: list[tuple[int, int, float]] = []
+        attempts: list[tuple[int, int, float, int]] = []
         for (state, attempt), claims in alike.items():
             values = {
                 "claims": json.dumps(claims),
@@ -214,17 +213,23 @@ class Sends(Reading):
                 "flag": None,
             }
             rows = {row[0]: row for row in self._all(_BEGIN, values)}
-            facts = begun_json(attempt + 1)
-            for number in filter(rows.__contains__, claims):
+            if not rows:
+                continue
+            numbers = [number for number in claims if number in rows]
+            event = self._append_for_all(
+                campaign, numbers, now_s, EventKind.BEGUN, state, State.IN_DOUBT, {"attempt": attempt + 1}
+            )
+            for number in numbers:
                 *row, seq = rows[number]
                 begun[number, state, attempt] = sending_of(campaign, row)
-                attempts.append((seq, attempt + 1, now_s))
-                self._append(campaign, seq, number, now_s, EventKind.BEGUN, state, State.IN_DOUBT, facts)
-        self._db.executemany("INSERT INTO attempt (entry, n, begun_at_s) VALUES (?, ?, ?)", attempts)
+                attempts.append((seq, attempt + 1, now_s, event))
+        self._db.executemany(
+            "INSERT INTO attempt (entry, n, begun_at_s, begun_event) VALUES (?, ?, ?, ?)", attempts
+        )
         self._db.execute(
             _COUNT_DAYS,
             {
-                "begun": json.dumps([seq for seq, _, _ in attempts]),
+                "begun": json.dumps([seq for seq, *_ in attempts]),
                 "days": json.dumps([day.isoformat() for day in days]),
             },
         )

@@ -135,13 +135,17 @@ def end(
     **answer: object,
 ) -> Entry:
     """End one attempt with an outcome, and return the entry as it is then."""
-    result = SendResult(
+    ledger.end_sends([result(e, outcome, step=step, **answer)], at_s)
+    return now(ledger, e)
+
+
+def result(e: Entry | Sending, outcome: Outcome, *, step: Step | None = None, **answer: object) -> SendResult:
+    """What one attempt brought."""
+    return SendResult(
         entry=e,
         answer=SendAnswer(outcome=outcome, **answer),  # type: ignore[arg-type]
         step=step or STEPS.get(outcome, DOUBT),
     )
-    ledger.end_sends([result], at_s)
-    return now(ledger, e)
 
 
 def ask(
@@ -155,13 +159,13 @@ def ask(
     **answer: object,
 ) -> Entry | None:
     """Record the answer to one question."""
-    result = QueryResult(
+    brought = QueryResult(
         entry=e,
         asked_at_s=asked_at_s,
         answer=QueryAnswer(status=status, **answer),  # type: ignore[arg-type]
         step=step,
     )
-    return ledger.end_query(result, asked_at_s if at_s is None else at_s)
+    return ledger.end_query(brought, asked_at_s if at_s is None else at_s)
 
 
 def repeatable(ledger: Ledger, e: Entry) -> Entry:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from campaign.domain.answer import Outcome
 from campaign.domain.state import State
 from campaign.ledger.records import EventKind
-from tests.ledger.build import NOON_S, begun, end, open_ledger, plan
+from tests.ledger.build import DOUBT, NOON_S, begin, begun, end, now, open_ledger, plan, result
 from tests.ledger.test_file import reopen
 
 TAMPER = {
@@ -76,6 +79,79 @@ def test_an_entrys_events_tell_its_story() -> None:
         assert len(list(ledger.events("lantern"))) == 5
         assert {e.mch_billno for e in ledger.events()} == {"", one.mch_billno, two.mch_billno}
         assert list(ledger.events("no such")) == []
+
+
+@given(
+    batches=st.lists(
+        st.dictionaries(st.integers(0, 5), st.sampled_from(Outcome), min_size=1), min_size=1, max_size=6
+    )
+)
+def test_what_was_sent_together_is_told_as_if_each_had_been_sent_alone(
+    batches: list[dict[int, Outcome]],
+) -> None:
+    """A shared event saves work; nobody who reads the history notices."""
+    stories: list[object] = []
+    for together in (True, False):
+        with open_ledger() as ledger:
+            rows = plan(ledger, *(f"o{n} 1.88" for n in range(6)))
+            for at_s, batch in enumerate(batches, start=int(NOON_S)):
+                chosen = [now(ledger, rows[n]) for n in batch]
+                parts = [chosen] if together else [[one] for one in chosen]
+                sent = [sending for part in parts for sending in begin(ledger, *part, at_s=at_s).entries]
+                wanted = {rows[n].mch_billno: outcome for n, outcome in batch.items()}
+                results = [
+                    result(s, wanted[s.mch_billno], step=None if s.attempt == 1 else DOUBT) for s in sent
+                ]
+                for part in [results] if together else [[one] for one in results]:
+                    ledger.end_sends([*part, *part], at_s + 0.5)  # and everybody says it twice
+            told = {row.mch_billno: list(ledger.events(mch_billno=row.mch_billno)) for row in rows}
+            stories.append(
+                {
+                    n: [(e.kind, e.before, e.after, e.at_s, e.detail) for e in events]
+                    for n, events in told.items()
+                }
+            )
+            everything = Counter(event.mch_billno for event in ledger.events())
+            assert everything == Counter({n: len(events) for n, events in told.items()} | {"": 1})
+            assert not [*ledger.broken_events(), *ledger.unexplained()]
+            for packet in ledger.sent_packets(limit=9):
+                assert packet.updated_at_s == told[packet.entry.mch_billno][-1].at_s
+    assert stories[0] == stories[1]
+
+
+SHARED = {
+    "a request that left it": ("UPDATE attempt SET begun_event = NULL WHERE entry = 1", [3], []),
+    "an answer that left it": ("UPDATE attempt SET ended_event = 3 WHERE entry = 1", [4], ["oA"]),
+    "a request that is gone": ("DELETE FROM attempt WHERE entry = 1", [3, 4], ["oA"]),
+    "a number that is gone": ("UPDATE entry SET mch_billno = 'FORGED' WHERE seq = 1", [3, 4], ["oA"]),
+    "an answer that it does not tell": (
+        "UPDATE attempt SET ended_event = 4 WHERE entry = 3;"
+        "UPDATE entry SET state = 'accepted' WHERE seq = 3",
+        [],
+        ["oC"],
+    ),
+    "a state that it does not tell": ("UPDATE entry SET state = 'in_doubt' WHERE seq = 2", [], ["oB"]),
+}
+
+
+@pytest.mark.parametrize("statements, broken, unexplained", SHARED.values(), ids=SHARED.keys())
+def test_an_event_that_tells_of_several_proves_each_of_them(
+    tmp_path: Path, statements: str, broken: list[int], unexplained: list[str]
+) -> None:
+    """It names its numbers, and their requests point back to it."""
+    path = tmp_path / "campaign.db"
+    with open_ledger(path) as ledger:
+        one, two, three = plan(ledger, "oA 1.88", "oB 1.88", "oC 1.88")
+        sent = begin(ledger, one, two, three).entries
+        ledger.end_sends([result(sending, Outcome.ACCEPTED) for sending in sent[:2]], NOON_S)
+        assert not [*ledger.broken_events(), *ledger.unexplained()]
+    with sqlite3.connect(path) as connection:
+        connection.executescript(statements)
+    connection.close()
+    with reopen(path) as ledger:
+        openids = dict(ledger._db.execute("SELECT mch_billno, re_openid FROM entry"))
+        assert list(ledger.broken_events()) == broken
+        assert [openids[number] for number in ledger.unexplained()] == unexplained
 
 
 def test_an_older_copy_lacks_the_last_event(tmp_path: Path) -> None:
