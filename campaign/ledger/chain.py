@@ -21,9 +21,9 @@ _CHUNK: Final = 1000
 #: Events in one INSERT, which costs two thirds of one INSERT each.
 _EVENTS_TOGETHER: Final = 64
 _ADD_EVENTS: Final = (
-    "INSERT INTO event (seq, campaign, entry, at_s, kind, before, after, detail, digest) VALUES "
+    "INSERT INTO event (seq, campaign, entry, at_s, kind, before, after, detail, digest, answers) VALUES "
 )
-_EVENT: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_EVENT: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 _LAST_EVENT: Final = "seq = (SELECT MAX(seq) FROM event)"
 
@@ -56,7 +56,7 @@ _OF_NUMBER: Final = f"""
 """
 
 #: The member of an event's facts that names the numbers of whose requests it tells at once.
-_NUMBERS: Final = "numbers"
+NUMBERS: Final = "numbers"
 #: Whether one of these numbers has no request that points back to the event.
 _LOST: Final = """
     SELECT 1 FROM json_each(:facts, '$.numbers') AS told WHERE NOT EXISTS (
@@ -66,7 +66,7 @@ _LOST: Final = """
     ) LIMIT 1
 """
 #: Facts that make an event whole, and are not told of each of its numbers.
-_OF_THE_WHOLE: Final = frozenset({_NUMBERS, "checks"})
+_OF_THE_WHOLE: Final = frozenset({NUMBERS, "checks"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Chain(Database):
             numbers: Iterable[str]
             if event.kind is EventKind.PLANNED:
                 numbers = self._numbers(Together.of(row[1], row[9]), only=mch_billno)
-            elif _NUMBERS in event.detail:
+            elif NUMBERS in event.detail:
                 numbers = filter(lambda number: mch_billno in (None, number), _named(event))
             else:
                 yield event
@@ -209,13 +209,18 @@ class Chain(Database):
         before: State,
         after: State,
         facts: Mapping[str, object],
+        answers: bytes | None = None,
     ) -> int:
         """Append one event for the requests under all these numbers, a fifth of the work of one each.
 
-        Returns its number, to which the caller makes each `attempt` point.
+        Args:
+            answers: what `packed_together` makes of their answers, in the order of the numbers.
+
+        Returns:
+            The event's number, to which the caller makes each `attempt` point.
         """
-        detail = detail_json({**facts, _NUMBERS: mch_billnos})
-        return self._link(campaign, None, "", at_s, kind, before, after, detail)
+        detail = detail_json({**facts, NUMBERS: mch_billnos})
+        return self._link(campaign, None, "", at_s, kind, before, after, detail, answers)
 
     def _note(
         self, campaign: str, at_s: float, kind: EventKind, detail: Mapping[str, object] | None = None
@@ -233,6 +238,7 @@ class Chain(Database):
         before: State | None,
         after: State | None,
         facts: str,
+        answers: bytes | None = None,
     ) -> int:
         assert self._depth, "an event belongs to the transaction that makes the change"
         if self._last is None:
@@ -243,7 +249,7 @@ class Chain(Database):
         digest = event_digest(link, campaign, mch_billno, at_s, kind, before, after, facts)
         self._last = number + 1, digest
         campaign_id = self._campaign_id(campaign)
-        self._events.append((number + 1, campaign_id, seq, at_s, kind, before, after, facts, digest))
+        self._events.append((number + 1, campaign_id, seq, at_s, kind, before, after, facts, digest, answers))
         if len(self._events) >= _CHUNK:
             self._flush()
         return number + 1
@@ -270,7 +276,7 @@ class Chain(Database):
 
 
 def _named(event: Event) -> list[str]:
-    numbers = event.detail[_NUMBERS]
+    numbers = event.detail[NUMBERS]
     assert isinstance(numbers, list)
     return numbers
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from campaign.domain.answer import Outcome, QueryAnswer
@@ -16,21 +15,17 @@ from campaign.domain.entry import Entry, Flag, Tally, Todo
 from campaign.domain.state import SETTLED, State, may_move
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind, QueryResult, SendResult
-from campaign.ledger.rows import FLAG_KEPT, detail_json, packed
+from campaign.ledger.rows import FLAG_KEPT, detail_json, packed, packed_together
 
 _ACCEPTED_AT_S: Final = (
     "CASE :state WHEN 'accepted' THEN COALESCE(accepted_at_s, :now_s) ELSE accepted_at_s END"
 )
 
 _END_ATTEMPTS: Final = """
-    WITH answer (entry, n, outcome, err_code, err_code_des, raw, event) AS (VALUES {answers})
-    UPDATE attempt SET ended_at_s = ?, outcome = answer.outcome, err_code = answer.err_code,
-        err_code_des = answer.err_code_des, raw = answer.raw, ended_event = answer.event
-    FROM answer WHERE attempt.entry = answer.entry AND attempt.n = answer.n AND ended_at_s IS NULL
+    UPDATE attempt SET ended_at_s = :now_s, outcome = :outcome, err_code = :err_code,
+        err_code_des = :err_code_des, raw = :raw, ended_event = :event
+    WHERE entry IN (SELECT value FROM json_each(:entries)) AND n = :n AND ended_at_s IS NULL
 """
-_ANSWER: Final = "(?, ?, ?, ?, ?, ?, ?)"
-#: Answers in one statement, which costs less than one statement each.
-_TOGETHER: Final = 64
 
 # One statement for all answers that say the same, as most do. One request's answer counts once, whoever
 # brings it twice.
@@ -92,31 +87,26 @@ class Outcomes(Reading):
         """
         with self.atomic():
             seqs = self._seqs(result.entry.mch_billno for result in results)
-            first: dict[tuple[int, int], SendResult] = {}
             alike: dict[tuple[object, ...], dict[int, SendResult]] = defaultdict(dict)
+            late: list[SendResult] = []
+            seen: set[tuple[int, int]] = set()
             for result in results:
                 seq, attempt = seqs[result.entry.mch_billno], result.entry.attempt
-                if first.setdefault((seq, attempt), result) is result:
+                if (seq, attempt) in seen:
+                    late.append(result)
+                else:
+                    seen.add((seq, attempt))
                     alike[_what_it_says(result)][seq] = result
-            told: dict[tuple[int, int], int] = {}
             for group in alike.values():
-                told |= self._end_alike(group, now_s)
-            self._end_attempts(first, told, now_s)
-            for result in results:
-                entry = result.entry
-                seq, kind = seqs[entry.mch_billno], EventKind.ANSWERED_LATE
-                if (seq, entry.attempt) not in told or first[seq, entry.attempt] is not result:
-                    facts = detail_json(_facts(result))
-                    self._append(entry.campaign, seq, entry.mch_billno, now_s, kind, None, None, facts)
+                late += self._end_alike(group, now_s)
+            for result in late:
+                self._end_late(seqs[result.entry.mch_billno], result, now_s)
 
-    def _end_alike(self, results: Mapping[int, SendResult], now_s: float) -> dict[tuple[int, int], int]:
-        """Apply answers that say the same.
+    def _end_alike(self, results: Mapping[int, SendResult], now_s: float) -> list[SendResult]:
+        """Apply answers that say the same; returns those that came too late to change anything.
 
         Args:
             results: by the place of their entries.
-
-        Returns:
-            The place and the attempt of each entry that moved -> the number of the event that tells of it.
         """
         one = next(iter(results.values()))
         campaign, attempt, answer = one.entry.campaign, one.entry.attempt, one.answer
@@ -135,32 +125,59 @@ class Outcomes(Reading):
             "held": counted.held,
             **_step_values(State.IN_DOUBT, step),
         }
-        moved = {row[0] for row in self._all(_END_SEND, values)}
-        if not moved:
-            return {}
-        if step.state is State.PLANNED:
-            for seq in moved:
-                entry = results[seq].entry
+        moved = {seq for (seq,) in self._all(_END_SEND, values)}
+        if moved:
+            applied = [result for seq, result in results.items() if seq in moved]
+            if step.state is State.PLANNED:
                 assert answer.outcome is Outcome.NOT_SENT
-                assert entry.tally.not_sent == attempt - 1
-                self._uncount_days(seq)
-        numbers = [result.entry.mch_billno for seq, result in results.items() if seq in moved]
-        facts, kind = _facts(one), EventKind.ANSWERED
-        event = self._append_for_all(campaign, numbers, now_s, kind, State.IN_DOUBT, step.state, facts)
-        return {(seq, attempt): event for seq in moved}
+                assert all(result.entry.tally.not_sent == attempt - 1 for result in applied)
+                for seq in moved:
+                    self._uncount_days(seq)
+            event = self._append_for_all(
+                campaign,
+                [result.entry.mch_billno for result in applied],
+                now_s,
+                EventKind.ANSWERED,
+                State.IN_DOUBT,
+                step.state,
+                _facts(one),
+                packed_together([result.answer.raw for result in applied]),
+            )
+            self._end_attempts(moved, one, now_s, event=event)
+        return [result for seq, result in results.items() if seq not in moved]
+
+    def _end_late(self, seq: int, result: SendResult, now_s: float) -> None:
+        entry = result.entry
+        self._end_attempts([seq], result, now_s, raw=packed(result.answer.raw))
+        facts = detail_json(_facts(result))
+        self._append(entry.campaign, seq, entry.mch_billno, now_s, EventKind.ANSWERED_LATE, None, None, facts)
 
     def _end_attempts(
-        self, results: Mapping[tuple[int, int], SendResult], told: Mapping[tuple[int, int], int], now_s: float
+        self,
+        seqs: Collection[int],
+        result: SendResult,
+        now_s: float,
+        *,
+        event: int | None = None,
+        raw: bytes = b"",
     ) -> None:
-        """Keep the answers of attempts that had none yet, and where what they changed is told."""
-        answers = iter(results.items())
-        while some := list(islice(answers, _TOGETHER)):
-            values: list[object] = []
-            for (seq, n), result in some:
-                answer, event = result.answer, told.get((seq, n))
-                values += (seq, n, answer.outcome, answer.err_code, answer.err_code_des)
-                values += (packed(answer.raw), event)
-            self._db.execute(_END_ATTEMPTS.format(answers=", ".join([_ANSWER] * len(some))), [*values, now_s])
+        """Keep an answer with the attempts that it is about and that have none yet.
+
+        Args:
+            event: the event that tells of them and has the bodies; without it ``raw`` is the body, packed.
+        """
+        answer = result.answer
+        values = {
+            "entries": json.dumps(list(seqs)),
+            "n": result.entry.attempt,
+            "now_s": now_s,
+            "outcome": answer.outcome,
+            "err_code": answer.err_code,
+            "err_code_des": answer.err_code_des,
+            "raw": raw,
+            "event": event,
+        }
+        self._db.execute(_END_ATTEMPTS, values)
 
     def end_query(self, result: QueryResult, now_s: float) -> Entry | None:
         """Record one answer; see `end_queries`. Returns the entry as it is now, None if nothing changed."""
@@ -300,6 +317,7 @@ def _what_it_says(result: SendResult) -> tuple[object, ...]:
         answer.err_code,
         answer.err_code_des,
         result.step,
+        bool(answer.raw),
     )
 
 

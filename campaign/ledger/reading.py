@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from campaign.domain.answer import Outcome, Status
@@ -13,9 +14,17 @@ from campaign.domain.days import DAY_S
 from campaign.domain.deadline import Aged, Since, Window
 from campaign.domain.entry import Entry
 from campaign.domain.state import State
-from campaign.ledger.chain import PLANNED_EVENT, TOLD_OF, Chain
+from campaign.ledger.chain import NUMBERS, PLANNED_EVENT, TOLD_OF, Chain
 from campaign.ledger.records import Attempt, Question, SentPacket
-from campaign.ledger.rows import CAMPAIGN_ID, ENTRY_COLUMNS, STATES, Row, entry_of, unpacked
+from campaign.ledger.rows import (
+    CAMPAIGN_ID,
+    ENTRY_COLUMNS,
+    STATES,
+    Row,
+    entry_of,
+    unpacked,
+    unpacked_together,
+)
 from campaign.ledger.schema import PARTLY_REFUNDED
 
 #: From this age on an accepted packet is shown to a person: five days later nobody can ask any more (R4).
@@ -28,10 +37,15 @@ _SENT_PACKETS: Final = f"""
     SELECT {ENTRY_COLUMNS}, seq,
         (SELECT at_s {PLANNED_EVENT}),
         COALESCE((SELECT at_s FROM {TOLD_OF} ORDER BY seq DESC LIMIT 1),
-                 (SELECT at_s {PLANNED_EVENT})),
-        COALESCE((SELECT raw FROM attempt WHERE attempt.entry = entry.seq AND raw <> x''
-                  ORDER BY n DESC LIMIT 1), x'')
+                 (SELECT at_s {PLANNED_EVENT}))
     FROM entry
+"""
+#: The answers that came to requests of these entries, oldest first.
+_BODIES: Final = """
+    SELECT mch_billno, raw, detail, answers
+    FROM json_each(:seqs) AS wanted JOIN entry ON entry.seq = wanted.value
+        JOIN attempt ON attempt.entry = entry.seq LEFT JOIN event ON event.seq = ended_event
+    WHERE raw <> x'' OR answers IS NOT NULL ORDER BY entry.seq, n
 """
 
 #: The highest number of each row that was, or may be, paid under a later number than its first.
@@ -117,7 +131,7 @@ class Reading(Chain):
         """
         sql = f"{_SENT_PACKETS} {_sent(campaign, unclaimed_since_s)} ORDER BY seq LIMIT :limit OFFSET :offset"
         values = {"campaign": campaign, "unclaimed_since_s": unclaimed_since_s}
-        return list(self._each(_packet_of, sql, values | {"limit": limit, "offset": offset}))
+        return self._packets(self._all(sql, values | {"limit": limit, "offset": offset}))
 
     def count_sent_packets(
         self, *, campaign: str | None = None, unclaimed_since_s: float | None = None
@@ -133,8 +147,24 @@ class Reading(Chain):
     def sent_packet(self, *, mch_billno: str | None = None, id: int | None = None) -> SentPacket | None:  # noqa: A002
         """The packet of that number, or at that place, sent or not."""
         sql = f"{_SENT_PACKETS} WHERE mch_billno = :mch_billno OR seq = :id"
-        row = self._one(sql, {"mch_billno": mch_billno, "id": id})
-        return None if row is None else _packet_of(row)
+        return next(iter(self._packets(self._all(sql, {"mch_billno": mch_billno, "id": id}))), None)
+
+    def _packets(self, rows: Sequence[Row]) -> list[SentPacket]:
+        """From `_SENT_PACKETS`, with their newest answers."""
+        bodies = {
+            number: _body(number, *stored)
+            for number, *stored in self._all(_BODIES, {"seqs": json.dumps([row[-3] for row in rows])})
+        }
+        return [
+            SentPacket(
+                id=row[-3],
+                entry=entry_of(row),
+                created_at_s=row[-2],
+                updated_at_s=row[-1],
+                raw=bodies.get(row[0], b""),
+            )
+            for row in rows
+        ]
 
     def numbers(self, *, but: str) -> Iterator[tuple[str, str, str]]:
         """``mch_billno``, ``send_listid`` and ``detail_id`` of every entry of all other campaigns."""
@@ -146,8 +176,9 @@ class Reading(Chain):
     def attempts(self, mch_billno: str) -> list[Attempt]:
         """The requests sent under a number, oldest first."""
         rows = self._all(
-            "SELECT n, begun_at_s, ended_at_s, outcome, err_code, err_code_des, raw FROM attempt"
-            " WHERE entry = (SELECT seq FROM entry WHERE mch_billno = ?) ORDER BY n",
+            "SELECT n, begun_at_s, ended_at_s, outcome, err_code, err_code_des, raw, detail, answers"
+            " FROM attempt LEFT JOIN event ON event.seq = ended_event"
+            " WHERE attempt.entry = (SELECT seq FROM entry WHERE mch_billno = ?) ORDER BY n",
             (mch_billno,),
         )
         return [
@@ -158,7 +189,7 @@ class Reading(Chain):
                 outcome=None if row[3] is None else Outcome(row[3]),
                 err_code=row[4],
                 err_code_des=row[5],
-                raw=unpacked(row[6]),
+                raw=_body(mch_billno, *row[6:]),
             )
             for row in rows
         ]
@@ -289,12 +320,14 @@ def _sent(campaign: str | None, unclaimed_since_s: float | None) -> str:
     return sent if unclaimed_since_s is None else f"{_PAID_AGAIN} {sent} {_UNCLAIMED}"
 
 
-def _packet_of(row: Row) -> SentPacket:
-    *_, number, created_at_s, updated_at_s, raw = row
-    return SentPacket(
-        id=number,
-        entry=entry_of(row),
-        created_at_s=created_at_s,
-        updated_at_s=updated_at_s,
-        raw=unpacked(raw),
-    )
+def _body(mch_billno: str, raw: bytes, facts: str | None, answers: bytes | None) -> bytes:
+    """An answer's body: kept by itself, or by the event that tells of several."""
+    if facts is None or answers is None:
+        return unpacked(raw)
+    return _bodies(facts, answers).get(mch_billno, b"")
+
+
+@lru_cache(maxsize=16)
+def _bodies(facts: str, answers: bytes) -> dict[str, bytes]:
+    """Neighbours in the ledger were mostly answered together: number -> body."""
+    return dict(zip(json.loads(facts)[NUMBERS], unpacked_together(answers), strict=True))

@@ -310,6 +310,7 @@ _NONCES: Final = ()
 _SHARED: Final = (
     "ALTER TABLE attempt ADD COLUMN begun_event INTEGER",
     "ALTER TABLE attempt ADD COLUMN ended_event INTEGER",
+    "ALTER TABLE event ADD COLUMN answers BLOB",  # in the order of the numbers; then not in attempt.raw
 )
 
 #: Name and statements of every migration, oldest first.

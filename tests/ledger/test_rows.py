@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaign.domain.canonical import canonical_json
-from campaign.ledger.rows import _TYPICAL, packed, unpacked
+from campaign.ledger.rows import _TYPICAL, packed, packed_together, unpacked, unpacked_together
 from tests.ledger.build import NOON_S, entry, open_ledger
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
@@ -22,6 +22,14 @@ def test_an_answer_is_read_as_it_came(raw: bytes) -> None:
     stored = packed(raw)
     assert unpacked(stored) == raw
     assert len(stored) <= len(raw) + 1
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5))
+def test_answers_that_came_together_are_told_apart_again(bodies: list[bytes]) -> None:
+    """Empty ones, too; where all are, nothing is kept."""
+    stored = packed_together(bodies)
+    assert (stored is None) is not any(bodies)
+    assert stored is None or unpacked_together(stored) == bodies
 
 
 def test_an_ordinary_answer_takes_little_room() -> None:
