@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -35,8 +35,7 @@ class Flag(StrEnum):
     STUCK = "stuck"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(NamedTuple):
     """The requests sent under one number, by what they taught us.
 
     A request whose answer was never recorded (crash, timeout) is in ``attempts`` and in none of the
@@ -57,11 +56,11 @@ class Tally:
     def with_answer(self, answer: SendAnswer) -> Tally:
         """Count what the last attempt, already among ``attempts``, was answered."""
         if answer.outcome is Outcome.REFUSED:
-            return replace(self, refused=self.refused + 1)
+            return self._replace(refused=self.refused + 1)
         if answer.outcome is Outcome.NOT_SENT:
-            return replace(self, not_sent=self.not_sent + 1)
+            return self._replace(not_sent=self.not_sent + 1)
         if answer.outcome in _HELD or answer.err_code == ORDER_EXISTED:
-            return replace(self, held=self.held + 1)
+            return self._replace(held=self.held + 1)
         return self
 
 

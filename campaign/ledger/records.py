@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from campaign.domain.answer import Outcome, QueryAnswer, SendAnswer, Status
 from campaign.domain.decision import Step
@@ -28,8 +28,7 @@ class Begun(Generic[T]):
     stale: tuple[Entry | Claim, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendResult:
+class SendResult(NamedTuple):
     """What one attempt brought."""
 
     #: As `begin_sends` returned it, or read since.

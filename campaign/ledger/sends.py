@@ -46,7 +46,7 @@ _BEGIN: Final = f"""
         AND (last_sent_at_s IS NULL OR last_sent_at_s + {REPEAT_GAP_S} <= :now_s)
         AND EXISTS (SELECT 1 FROM campaign WHERE id = entry.campaign AND cancelled_at_s IS NULL)
         AND {EARLIER_STAND}
-    RETURNING {SENDING_COLUMNS}, seq
+    RETURNING mch_billno, seq, wording, {SENDING_COLUMNS}
 """
 
 _COUNT_DAYS: Final = """
@@ -196,15 +196,14 @@ class Sends(Reading):
         owner: str,
     ) -> dict[_Wanted, Sending]:
         """What is ours to send now: still as it was read, and at rest."""
-        alike: dict[tuple[State, int], dict[str, str]] = defaultdict(dict)
+        alike: dict[tuple[State, int], dict[str, Entry | Claim]] = defaultdict(dict)
         for entry in batch:
-            facts = f"{entry.re_openid} {entry.total_amount}"
-            alike[entry.state, entry.attempt].setdefault(entry.mch_billno, facts)
+            alike[entry.state, entry.attempt].setdefault(entry.mch_billno, entry)
         begun: dict[_Wanted, Sending] = {}
         attempts: list[tuple[int, int, float, int]] = []
         for (state, attempt), claims in alike.items():
             values = {
-                "claims": json.dumps(claims),
+                "claims": json.dumps({n: f"{e.re_openid} {e.total_amount}" for n, e in claims.items()}),
                 "state": state,
                 "attempts": attempt,
                 "now_s": now_s,
@@ -219,9 +218,10 @@ class Sends(Reading):
             event = self._append_for_all(
                 campaign, numbers, now_s, EventKind.BEGUN, state, State.IN_DOUBT, {"attempt": attempt + 1}
             )
+            wordings = self._wordings({row[2] for row in rows.values()})
             for number in numbers:
-                *row, seq = rows[number]
-                begun[number, state, attempt] = sending_of(campaign, row)
+                _, seq, wording, *row = rows[number]
+                begun[number, state, attempt] = sending_of(claims[number], wordings[wording], row)
                 attempts.append((seq, attempt + 1, now_s, event))
         self._db.executemany(
             "INSERT INTO attempt (entry, n, begun_at_s, begun_event) VALUES (?, ?, ?, ?)", attempts
@@ -234,6 +234,10 @@ class Sends(Reading):
             },
         )
         return begun
+
+    def _wordings(self, ids: Collection[int]) -> dict[int, str]:
+        sql = "SELECT id, parameters FROM wording WHERE id IN (SELECT value FROM json_each(?))"
+        return {row[0]: row[1] for row in self._all(sql, (json.dumps(list(ids)),))}
 
     def suspect(
         self,
