@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from campaign.domain.answer import Outcome, QueryAnswer
@@ -41,9 +41,9 @@ _END_SEND: Final = f"""
         send_listid = CASE answered.value WHEN '' THEN send_listid ELSE answered.value END,
         owner = NULL, lease_until_s = NULL, {FLAG_KEPT}
     FROM json_each(:answered) AS answered
-    WHERE seq = CAST(answered.key AS INTEGER) AND state = 'in_doubt' AND attempts = :n
+    WHERE mch_billno = answered.key AND state = 'in_doubt' AND attempts = :n
         AND EXISTS (SELECT 1 FROM attempt WHERE entry = seq AND n = :n AND ended_at_s IS NULL)
-    RETURNING seq
+    RETURNING mch_billno, seq
 """
 
 # Not opened, not refused: what an earlier refusal said no longer explains anything.
@@ -86,34 +86,26 @@ class Outcomes(Reading):
         in doubt; otherwise it changes nothing. The first answer of each attempt is kept as evidence.
         """
         with self.atomic():
-            seqs = self._seqs(result.entry.mch_billno for result in results)
-            alike: dict[tuple[object, ...], dict[int, SendResult]] = defaultdict(dict)
+            seen: set[tuple[str, int]] = set()
             late: list[SendResult] = []
-            seen: set[tuple[int, int]] = set()
+            alike: dict[tuple[object, ...], list[SendResult]] = defaultdict(list)
             for result in results:
-                seq, attempt = seqs[result.entry.mch_billno], result.entry.attempt
-                if (seq, attempt) in seen:
-                    late.append(result)
-                else:
-                    seen.add((seq, attempt))
-                    alike[_what_it_says(result)][seq] = result
+                attempt = result.entry.mch_billno, result.entry.attempt
+                (late if attempt in seen else alike[_what_it_says(result)]).append(result)
+                seen.add(attempt)
             for group in alike.values():
                 late += self._end_alike(group, now_s)
             for result in late:
-                self._end_late(seqs[result.entry.mch_billno], result, now_s)
+                self._end_late(result, now_s)
 
-    def _end_alike(self, results: Mapping[int, SendResult], now_s: float) -> list[SendResult]:
-        """Apply answers that say the same; returns those that came too late to change anything.
-
-        Args:
-            results: by the place of their entries.
-        """
-        one = next(iter(results.values()))
+    def _end_alike(self, results: Sequence[SendResult], now_s: float) -> list[SendResult]:
+        """Apply answers that say the same; returns those that came too late to change anything."""
+        one = results[0]
         campaign, attempt, answer = one.entry.campaign, one.entry.attempt, one.answer
         step = self._allowed(campaign, one.step, now_s)
         counted = Tally().with_answer(answer)
         values = {
-            "answered": json.dumps({seq: result.answer.send_listid for seq, result in results.items()}),
+            "answered": json.dumps({r.entry.mch_billno: r.answer.send_listid for r in results}),
             "n": attempt,
             "now_s": now_s,
             "outcome": answer.outcome,
@@ -125,13 +117,13 @@ class Outcomes(Reading):
             "held": counted.held,
             **_step_values(State.IN_DOUBT, step),
         }
-        moved = {seq for (seq,) in self._all(_END_SEND, values)}
+        moved: dict[str, int] = {row[0]: row[1] for row in self._all(_END_SEND, values)}
         if moved:
-            applied = [result for seq, result in results.items() if seq in moved]
+            applied = [result for result in results if result.entry.mch_billno in moved]
             if step.state is State.PLANNED:
                 assert answer.outcome is Outcome.NOT_SENT
                 assert all(result.entry.tally.not_sent == attempt - 1 for result in applied)
-                for seq in moved:
+                for seq in moved.values():
                     self._uncount_days(seq)
             event = self._append_for_all(
                 campaign,
@@ -143,11 +135,13 @@ class Outcomes(Reading):
                 _facts(one),
                 packed_together([result.answer.raw for result in applied]),
             )
-            self._end_attempts(moved, one, now_s, event=event)
-        return [result for seq, result in results.items() if seq not in moved]
+            self._end_attempts(moved.values(), one, now_s, event=event)
+        return [result for result in results if result.entry.mch_billno not in moved]
 
-    def _end_late(self, seq: int, result: SendResult, now_s: float) -> None:
+    def _end_late(self, result: SendResult, now_s: float) -> None:
         entry = result.entry
+        seq = self._seq(entry.mch_billno)
+        assert seq is not None, "what was sent is in the ledger"
         self._end_attempts([seq], result, now_s, raw=packed(result.answer.raw))
         facts = detail_json(_facts(result))
         self._append(entry.campaign, seq, entry.mch_billno, now_s, EventKind.ANSWERED_LATE, None, None, facts)

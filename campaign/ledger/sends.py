@@ -49,6 +49,11 @@ _BEGIN: Final = f"""
     RETURNING mch_billno, seq, wording, {SENDING_COLUMNS}
 """
 
+_ADD_ATTEMPTS: Final = """
+    INSERT INTO attempt (entry, n, begun_at_s, begun_event)
+    SELECT value, :attempts + 1, :now_s, :event FROM json_each(:begun)
+"""
+
 _COUNT_DAYS: Final = """
     INSERT OR IGNORE INTO sent_day (entry, day, re_openid, total_amount)
     SELECT entry.seq, day.value, re_openid, total_amount
@@ -200,7 +205,6 @@ class Sends(Reading):
         for entry in batch:
             alike[entry.state, entry.attempt].setdefault(entry.mch_billno, entry)
         begun: dict[_Wanted, Sending] = {}
-        attempts: list[tuple[int, int, float, int]] = []
         for (state, attempt), claims in alike.items():
             values = {
                 "claims": json.dumps({n: f"{e.re_openid} {e.total_amount}" for n, e in claims.items()}),
@@ -210,6 +214,7 @@ class Sends(Reading):
                 "until_s": until_s,
                 "owner": owner,
                 "flag": None,
+                "days": json.dumps([day.isoformat() for day in days]),
             }
             rows = {row[0]: row for row in self._all(_BEGIN, values)}
             if not rows:
@@ -220,19 +225,11 @@ class Sends(Reading):
             )
             wordings = self._wordings({row[2] for row in rows.values()})
             for number in numbers:
-                _, seq, wording, *row = rows[number]
+                _, _, wording, *row = rows[number]
                 begun[number, state, attempt] = sending_of(claims[number], wordings[wording], row)
-                attempts.append((seq, attempt + 1, now_s, event))
-        self._db.executemany(
-            "INSERT INTO attempt (entry, n, begun_at_s, begun_event) VALUES (?, ?, ?, ?)", attempts
-        )
-        self._db.execute(
-            _COUNT_DAYS,
-            {
-                "begun": json.dumps([seq for seq, *_ in attempts]),
-                "days": json.dumps([day.isoformat() for day in days]),
-            },
-        )
+            values |= {"event": event, "begun": json.dumps([row[1] for row in rows.values()])}
+            self._db.execute(_ADD_ATTEMPTS, values)
+            self._db.execute(_COUNT_DAYS, values)
         return begun
 
     def _wordings(self, ids: Collection[int]) -> dict[int, str]:
