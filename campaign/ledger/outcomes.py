@@ -311,7 +311,6 @@ def _what_it_says(result: SendResult) -> tuple[object, ...]:
         answer.err_code,
         answer.err_code_des,
         result.step,
-        bool(answer.raw),
     )
 
 

@@ -45,7 +45,7 @@ _BODIES: Final = """
     SELECT mch_billno, raw, detail, answers
     FROM json_each(:seqs) AS wanted JOIN entry ON entry.seq = wanted.value
         JOIN attempt ON attempt.entry = entry.seq LEFT JOIN event ON event.seq = ended_event
-    WHERE raw <> x'' OR answers IS NOT NULL ORDER BY entry.seq, n
+    ORDER BY entry.seq, n
 """
 
 #: The highest number of each row that was, or may be, paid under a later number than its first.
@@ -151,10 +151,8 @@ class Reading(Chain):
 
     def _packets(self, rows: Sequence[Row]) -> list[SentPacket]:
         """From `_SENT_PACKETS`, with their newest answers."""
-        bodies = {
-            number: _body(number, *stored)
-            for number, *stored in self._all(_BODIES, {"seqs": json.dumps([row[-3] for row in rows])})
-        }
+        answered = self._all(_BODIES, {"seqs": json.dumps([row[-3] for row in rows])})
+        bodies = {number: body for number, *kept in answered if (body := _body(number, *kept))}
         return [
             SentPacket(
                 id=row[-3],

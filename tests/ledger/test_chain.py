@@ -108,7 +108,7 @@ def _told(batches: list[dict[int, Outcome]], *, together: bool) -> list[object]:
                         sending,
                         outcomes[sending.mch_billno],
                         step=None if sending.attempt == 1 else DOUBT,
-                        raw=sending.mch_billno.encode() * (int(at_s) % 2),
+                        raw=sending.mch_billno.encode() * ((at_s + int(sending.re_openid[1])) % 2),
                     )
                     for sending in begin(ledger, *part, at_s=at_s).entries
                 ]
