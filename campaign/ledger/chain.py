@@ -43,7 +43,7 @@ TOLD_OF: Final = """
     (SELECT event.seq, at_s, after FROM event WHERE event.entry = entry.seq
      UNION ALL
      SELECT event.seq, at_s, after FROM attempt JOIN event ON event.seq IN (begun_event, ended_event)
-     WHERE attempt.entry = entry.seq AND instr(detail, mch_billno) > 0)
+     WHERE attempt.entry = entry.seq AND instr(detail, '"' || mch_billno || '"') > 0)
 """
 _PLACE: Final = "(SELECT seq FROM entry WHERE mch_billno = :mch_billno)"
 _OF_NUMBER: Final = f"""

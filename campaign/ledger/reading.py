@@ -131,7 +131,7 @@ class Reading(Chain):
         """
         sql = f"{_SENT_PACKETS} {_sent(campaign, unclaimed_since_s)} ORDER BY seq LIMIT :limit OFFSET :offset"
         values = {"campaign": campaign, "unclaimed_since_s": unclaimed_since_s}
-        return self._packets(self._all(sql, values | {"limit": limit, "offset": offset}))
+        return self._packets(self._rows(sql, values | {"limit": limit, "offset": offset}))
 
     def count_sent_packets(
         self, *, campaign: str | None = None, unclaimed_since_s: float | None = None
@@ -147,11 +147,12 @@ class Reading(Chain):
     def sent_packet(self, *, mch_billno: str | None = None, id: int | None = None) -> SentPacket | None:  # noqa: A002
         """The packet of that number, or at that place, sent or not."""
         sql = f"{_SENT_PACKETS} WHERE mch_billno = :mch_billno OR seq = :id"
-        return next(iter(self._packets(self._all(sql, {"mch_billno": mch_billno, "id": id}))), None)
+        return next(iter(self._packets(self._rows(sql, {"mch_billno": mch_billno, "id": id}))), None)
 
-    def _packets(self, rows: Sequence[Row]) -> list[SentPacket]:
+    def _packets(self, found: Iterable[Row]) -> list[SentPacket]:
         """From `_SENT_PACKETS`, with their newest answers."""
-        answered = self._all(_BODIES, {"seqs": json.dumps([row[-3] for row in rows])})
+        rows = list(found)
+        answered = self._rows(_BODIES, {"seqs": json.dumps([row[-3] for row in rows])})
         bodies = {number: body for number, *kept in answered if (body := _body(number, *kept))}
         return [
             SentPacket(
@@ -173,7 +174,7 @@ class Reading(Chain):
 
     def attempts(self, mch_billno: str) -> list[Attempt]:
         """The requests sent under a number, oldest first."""
-        rows = self._all(
+        rows = self._rows(
             "SELECT n, begun_at_s, ended_at_s, outcome, err_code, err_code_des, raw, detail, answers"
             " FROM attempt LEFT JOIN event ON event.seq = ended_event"
             " WHERE attempt.entry = (SELECT seq FROM entry WHERE mch_billno = ?) ORDER BY n",

@@ -305,12 +305,12 @@ _QUICK: Final = (
 # An entry without a nonce has that of its number. An older version of this program would send none.
 _NONCES: Final = ()
 
-# Requests that leave, or are answered, together share one event, which names their numbers. In a ledger begun
-# before this each has its own, which stands at the entry; there these are NULL.
+# Requests that leave, or are answered, together share one event, which names their numbers and has their
+# answers. In a ledger begun before this each has its own, which stands at the entry; there these are NULL.
 _SHARED: Final = (
     "ALTER TABLE attempt ADD COLUMN begun_event INTEGER",
     "ALTER TABLE attempt ADD COLUMN ended_event INTEGER",
-    "ALTER TABLE event ADD COLUMN answers BLOB",  # in the order of the numbers; then not in attempt.raw
+    "ALTER TABLE event ADD COLUMN answers BLOB",  # in the order of the numbers; attempt.raw is empty then
 )
 
 #: Name and statements of every migration, oldest first.

@@ -112,7 +112,10 @@ def _told(batches: list[dict[int, Outcome]], *, together: bool) -> list[object]:
                     )
                     for sending in begin(ledger, *part, at_s=at_s).entries
                 ]
-                ledger.end_sends([*results, *results], at_s + 0.5)
+                with ledger.atomic():
+                    ledger.end_sends([*results, *results], at_s + 0.5)
+                    within = [ledger.attempts(each.entry.mch_billno)[-1] for each in results]
+                assert [attempt.raw for attempt in within] == [each.answer.raw for each in results]
         assert not [*ledger.broken_events(), *ledger.unexplained()]
         stories = {row.mch_billno: list(ledger.events(mch_billno=row.mch_billno)) for row in rows}
         assert Counter(event.mch_billno for event in ledger.events()) == Counter(

@@ -303,8 +303,8 @@ MUTANTS = (
     ),
     Mutant(
         CHAIN,
-        "     WHERE attempt.entry = entry.seq AND instr(detail, mch_billno) > 0)",
-        "     WHERE attempt.entry = entry.seq)",
+        """entry.seq AND instr(detail, '"' || mch_billno || '"') > 0)""",
+        "entry.seq)",
         "an event explains also whom it does not name",
         LEDGER,
     ),
