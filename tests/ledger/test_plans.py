@@ -18,7 +18,7 @@ from campaign.domain.state import Evidence, State
 from campaign.errors import LedgerRefused
 from campaign.ledger import schema
 from campaign.ledger.records import EventKind
-from campaign.ledger.rows import planned_check
+from campaign.ledger.rows import packed, planned_check
 from campaign.ledger.store import Ledger
 from tests.ledger.build import NOON_S, ask, begin, begun, changed, end, entry, now, open_ledger, plan
 from tests.ledger.test_file import reopen
@@ -329,6 +329,25 @@ def test_an_older_ledger_opens_and_passes_the_audit(older: Path) -> None:
         assert ledger.totals("lantern")[State.PLANNED] == (3, 300 + 388 + 600)
         assert audited(ledger) == ALL_IS_WELL
         assert [p.created_at_s for p in ledger.sent_packets(limit=9)] == [NOON_S, NOON_S, NOON_S + 9]
+
+
+def test_what_an_older_version_began_this_one_ends(older: Path) -> None:
+    """Its answers are read where it kept them; a later one is told by a shared event behind its own."""
+    with sqlite3.connect(older) as connection:
+        connection.execute("UPDATE attempt SET raw = ? WHERE entry = 1", (packed(b"<xml>taken</xml>"),))
+    connection.close()
+    with reopen(older) as ledger:
+        taken, _, _, doubtful, _ = ledger.entries("lantern")
+        end(ledger, doubtful, Outcome.ACCEPTED, at_s=NOON_S + 5, raw=b"<xml>late</xml>")
+        for row, kept in ((taken, b"<xml>taken</xml>"), (doubtful, b"<xml>late</xml>")):
+            assert [attempt.raw for attempt in ledger.attempts(row.mch_billno)] == [kept]
+            assert [p.raw for p in ledger.sent_packets(limit=9) if p.entry.row == row.row] == [kept]
+        assert [(e.kind, e.at_s) for e in ledger.events(mch_billno=doubtful.mch_billno)] == [
+            (EventKind.PLANNED, NOON_S),
+            (EventKind.BEGUN, NOON_S),
+            (EventKind.ANSWERED, NOON_S + 5),
+        ]
+        assert audited(ledger) == ALL_IS_WELL
 
 
 @pytest.mark.parametrize(
