@@ -408,8 +408,8 @@ MUTANTS = (
     ),
     Mutant(
         ROWS,
-        "own = own_parameters(mch_billno, nonce or nonce_str(mch_billno), re_openid, total_amount)\n        return self",
-        "own = own_parameters(mch_billno, nonce, re_openid, total_amount)\n        return self",
+        "own = own_parameters(mch_billno, nonce or nonce_str(mch_billno), re_openid, total_amount)\n        if len",
+        "own = own_parameters(mch_billno, nonce, re_openid, total_amount)\n        if len",
         "a request goes without its nonce",
         PLANS,
     ),
