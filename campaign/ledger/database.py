@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,15 +21,18 @@ class StaleEntry(Exception):
 
 
 class Database:
-    """One connection. For the thread that opened it."""
+    """One connection. For the thread that opened it; only a commit may be written by another one."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
         self.path = path
         self._db = connection
         self._depth = 0
+        self._writer: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
         """Give the file back; a transaction that was not finished is undone."""
+        if self._writer:
+            self._writer.shutdown()
         self._db.close()
 
     def __enter__(self) -> Self:
@@ -40,10 +44,13 @@ class Database:
         self.close()
 
     @contextmanager
-    def atomic(self) -> Iterator[None]:
+    def atomic(self, meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
         """One durable transaction; inside another one, a part of it.
 
         IMMEDIATE: what is read in it stays true until its commit. A failure undoes the whole.
+
+        Args:
+            meanwhile: called again and again while the disk writes; it must not use this ledger.
         """
         if self._depth:
             self._depth += 1
@@ -58,7 +65,7 @@ class Database:
             try:
                 yield
                 self._flush()
-                self._db.execute("COMMIT")
+                self._commit(meanwhile)
             except BaseException:
                 if self._db.in_transaction:  # a full disk has undone it already
                     self._db.execute("ROLLBACK")
@@ -66,6 +73,18 @@ class Database:
             finally:
                 self._depth = 0
                 self._forget()
+
+    def _commit(self, meanwhile: Callable[[], None] | None) -> None:
+        if meanwhile is None:
+            self._db.execute("COMMIT")
+            return
+        self._writer = self._writer or ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        written = self._writer.submit(self._db.execute, "COMMIT")
+        try:
+            while not written.done():
+                meanwhile()
+        finally:
+            written.result()  # whatever happened meanwhile, nobody uses the connection before
 
     def _flush(self) -> None:
         """Write what the transaction has kept back, before anybody reads it or it is committed."""

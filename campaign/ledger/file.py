@@ -47,8 +47,12 @@ def connect(path: Path | None) -> sqlite3.Connection:
     if path is not None:
         _make_private(path)
     with translated(path):
+        # A commit may be written by another thread, while its own waits for it: never two at once.
         connection = sqlite3.connect(
-            ":memory:" if path is None else path, timeout=_BUSY_S, isolation_level=None
+            ":memory:" if path is None else path,
+            timeout=_BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
         )
         with closed_on_error(connection.close):
             connection.execute("PRAGMA foreign_keys = ON")

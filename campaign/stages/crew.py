@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 #: How long results wait for company, so that one durable commit serves many of them (choices: 20 ms).
 LINGER_S: Final = 0.02
+#: While a commit is written the line is listened to for so many seconds at a time: on a fast disk that is
+#: about what it takes.
+_MOMENT_S: Final = 0.0003
 #: More results than so many do not make a commit cheaper.
 COMPANY_MAX: Final = 32
 #: Threads at the start of a run, at most, before anything was measured: enough for 500 requests a second that
@@ -118,6 +121,13 @@ class Crew(Protocol[T]):
             whatever a job raised: a job translates what it expects, so that would be a bug.
         """
 
+    @property
+    def carry_on(self) -> Callable[[], None] | None:
+        """Carries on for a moment what is under way, while its caller waits for something else.
+
+        None where it goes on by itself.
+        """
+
     def close(self) -> None:
         """Nothing new is taken."""
 
@@ -186,6 +196,7 @@ class ThreadCrew(Generic[T]):
         self._alone = threading.Lock()
         self._results: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
         self._running = 0
+        self.carry_on = None
 
     @property
     def running(self) -> int:
@@ -309,6 +320,11 @@ class LineCrew(Generic[T]):
         handed, self._results = self._results, []
         self._running -= len(handed)
         return handed
+
+    def carry_on(self) -> None:
+        """See `Crew`."""
+        self._send_off()
+        self._take_in(_MOMENT_S)
 
     def close(self) -> None:
         """Nothing: what is under way ends with the line."""

@@ -147,7 +147,7 @@ class Shift:
         while True:
             done = desk.crew.finished()
             self._held_by_doubt = False  # what came back may have made room
-            with desk.other_ledgers() as others, desk.ledger.atomic():
+            with desk.other_ledgers() as others, desk.ledger.atomic(desk.crew.carry_on):
                 self._book(done)
                 begun = self._begin(others)
                 self._suspect(others)

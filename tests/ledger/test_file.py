@@ -9,6 +9,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -204,30 +206,69 @@ def test_a_full_disk_stops_with_a_word_and_undoes_the_half(tmp_path: Path) -> No
         assert list(ledger.unexplained()) == []
 
 
-def test_a_disk_that_is_full_at_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Disk:
+    """A connection whose commits do as they are told first."""
+
+    def __init__(self, real: sqlite3.Connection, at_commit: Callable[[], object]) -> None:
+        self._real = real
+        self._at_commit = at_commit
+
+    def execute(self, sql: str, *values: object) -> object:
+        if sql == "COMMIT":
+            self._at_commit()
+        return self._real.execute(sql, *values)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+
+def full() -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorname = "SQLITE_FULL"  # type: ignore[misc]
+    raise error
+
+
+@pytest.mark.parametrize("meanwhile", [None, lambda: None])
+def test_a_disk_that_is_full_at_the_commit(tmp_path: Path, meanwhile: Callable[[], None] | None) -> None:
     """The intent is not durable, so the caller must not send: it gets an exception, not entries."""
     with open_ledger(tmp_path / "campaign.db") as ledger:
         (planned,) = plan(ledger, "oA 1.88")
         real = ledger._db
-
-        class Full:
-            in_transaction = property(lambda self: real.in_transaction)
-
-            def execute(self, sql: str, *values: object) -> object:
-                if sql == "COMMIT":
-                    error = sqlite3.OperationalError("database or disk is full")
-                    error.sqlite_errorname = "SQLITE_FULL"  # type: ignore[misc]
-                    raise error
-                return real.execute(sql, *values)
-
-            def __getattr__(self, name: str) -> object:
-                return getattr(real, name)
-
-        ledger._db = Full()  # type: ignore[assignment]
-        with pytest.raises(StorageError, match="full"):
+        ledger._db = Disk(real, full)  # type: ignore[assignment]
+        with pytest.raises(StorageError, match="full"), ledger.atomic(meanwhile):
             begin(ledger, planned)
         ledger._db = real
         assert now(ledger, planned) == planned
+
+
+def test_the_caller_does_something_else_while_the_disk_writes(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.db"
+    done = threading.Event()
+    with open_ledger(path) as ledger, reopen(path) as other:
+        (planned,) = plan(ledger, "oA 1.88")
+        # A commit that ends only when something was done meanwhile.
+        ledger._db = Disk(ledger._db, lambda: done.wait(60))  # type: ignore[assignment]
+        with ledger.atomic(done.set):
+            begin(ledger, planned)
+        assert done.is_set()
+        assert now(other, planned).state is State.IN_DOUBT
+
+
+def test_what_fails_meanwhile_is_told_and_the_commit_stands(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.db"
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise ZeroDivisionError
+
+    with open_ledger(path) as ledger, reopen(path) as other:
+        (planned,) = plan(ledger, "oA 1.88")
+        ledger._db = Disk(ledger._db, lambda: failed.wait(60))  # type: ignore[assignment]
+        with pytest.raises(ZeroDivisionError), ledger.atomic(fail):
+            begin(ledger, planned)
+        assert now(other, planned).state is State.IN_DOUBT
+        plan(ledger, "oB 1.88")  # the connection is free again
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])

@@ -103,6 +103,7 @@ class InlineCrew(Generic[T]):
         self._rng = rng
         self._jobs: list[Job[T]] = []
         self._results: list[T] = []
+        self.carry_on = None
 
     @property
     def running(self) -> int:

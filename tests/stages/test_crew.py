@@ -202,6 +202,17 @@ def test_results_are_handed_back_in_company_and_without_delay() -> None:
     assert crew.finished() == []
 
 
+def test_the_line_goes_on_while_its_caller_waits_for_something_else() -> None:
+    line = PlayedLine(ManualClock(), size=1)
+    crew: LineCrew[str] = LineCrew(line, line.clock)
+    for name in "ab":
+        crew.start(job(name))
+    while len(line.left) < 2:
+        crew.carry_on()
+    assert crew.running == 2, "nothing is handed back meanwhile"
+    assert all_results(crew) == ["a: a", "b: b"]
+
+
 def test_a_job_that_waits_for_nothing_is_done_at_once() -> None:
     def nothing() -> Job[str]:
         return "done"
