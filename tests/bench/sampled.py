@@ -60,6 +60,7 @@ class _InLine:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.carry_on = None
         self._results: list[Any] = []
 
     @property
