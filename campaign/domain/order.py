@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple, overload
 
 from campaign.domain.billno import Tie
@@ -131,9 +131,13 @@ class Orders(Sequence[PacketOrder]):
         """The orders as `Line`s."""
         return (line for columns in self.columns() for line in map(_LINE, zip(*columns, strict=True)))
 
+    def payment_columns(self) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
+        """Openids and fen of some orders at a time, as `columns` has them."""
+        return ((lines.re_openid, lines.total_amount) for lines in self.columns())
+
     def payments(self) -> Iterator[tuple[str, int]]:
         """Openid and fen of each order."""
-        return ((line.re_openid, line.total_amount) for line in self.lines())
+        return chain.from_iterable(zip(*columns, strict=True) for columns in self.payment_columns())
 
     def ties(self) -> Iterator[Tie]:
         """The ties of those orders that have one."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from itertools import compress
-from typing import Final, overload
+from typing import Any, Final, overload
 
 from campaign.domain.answer import Reach
 from campaign.domain.billno import Tie, first_billnos, mch_billno
@@ -140,18 +140,21 @@ class Chosen(Orders):
         return self._orders[places] if isinstance(places, int) else [self._orders[at] for at in places]
 
     def columns(self) -> Iterator[Lines]:
+        return map(Lines._make, self._of_chosen(self._orders.columns()))
+
+    def payment_columns(self) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
+        return ((openids, fens) for openids, fens in self._of_chosen(self._orders.payment_columns()))
+
+    def _of_chosen(self, all_columns: Iterable[Sequence[Sequence[Any]]]) -> Iterator[Sequence[Sequence[Any]]]:
         start = 0
-        for lines in self._orders.columns():
-            end = start + len(lines.row)
+        for columns in all_columns:
+            end = start + len(columns[0])
             chosen = self._chosen[start:end]
             if all(chosen):
-                yield lines
+                yield columns
             elif any(chosen):
-                yield Lines._make(tuple(compress(column, chosen)) for column in lines)
+                yield [tuple(compress(column, chosen)) for column in columns]
             start = end
-
-    def payments(self) -> Iterator[tuple[str, int]]:
-        return compress(self._orders.payments(), self._chosen)
 
 
 @dataclass(slots=True, kw_only=True)

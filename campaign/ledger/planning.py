@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import chain, compress, count, groupby, islice, repeat
+from itertools import chain, compress, count, groupby, islice
 from operator import attrgetter, not_
 from typing import Final
 
@@ -22,6 +22,7 @@ from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind
 from campaign.ledger.rows import (
     CAMPAIGN_ID,
+    CHECK_DIGITS,
     EARLIER_STAND,
     GAP_OVER,
     KNOWN_COLUMNS,
@@ -29,6 +30,7 @@ from campaign.ledger.rows import (
     detail_json,
     known_of,
     planned_check,
+    planned_checks,
     shared_of,
     wording_digest,
 )
@@ -127,8 +129,8 @@ class Planning(Reading):
         campaign_id, size, fen = self._campaign_id(campaign), len(batch.row), sum(batch.total_amount)
         *facts, shared = batch
         wording, digests = zip(*map(wordings.of, shared), strict=True)
-        planned = zip(range(seq + 1, seq + size + 1), *facts, strict=True)
-        checks = "".join(map(planned_check, repeat(campaign), digests, planned))
+        checks = planned_checks(campaign, digests, range(seq + 1, seq + size + 1), *facts)
+        assert len(checks) == size * CHECK_DIGITS, "each entry has its check"
 
         behind = *facts[1:], wording
         common = tuple(column.count(column[0]) == size for column in behind)

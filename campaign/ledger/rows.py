@@ -6,9 +6,9 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, repeat
 from json.encoder import encode_basestring as _quoted
 from typing import Any, Final
 
@@ -330,6 +330,7 @@ def event_digest(
 PLANNED_COLUMNS: Final = (
     "seq, mch_billno, row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own"
 )
+# What is planned has no NUL in it, so nothing else reads like this; quoting would take as long again.
 _PLANNED_FACTS: Final = "\0".join(["%s"] * (2 + len(PLANNED_COLUMNS.split(","))))
 #: Digits of a `planned_check`.
 CHECK_DIGITS: Final = 16
@@ -342,9 +343,22 @@ def planned_check(campaign: str, wording: str, planned: Row) -> str:
         wording: the digest of its wording's JSON, hexadecimal.
         planned: `PLANNED_COLUMNS`.
     """
-    # What is planned has no NUL in it, so nothing else reads like this; quoting would take as long again.
-    facts = _PLANNED_FACTS % (campaign, wording, *planned)
-    return hashlib.blake2b(facts.encode(), digest_size=CHECK_DIGITS // 2).hexdigest()
+    return _check(_PLANNED_FACTS % (campaign, wording, *planned)).hex()
+
+
+def planned_checks(campaign: str, wordings: Iterable[str], *columns: Iterable[object]) -> str:
+    """The `planned_check` of many entries, one behind the other.
+
+    Args:
+        wordings: as there, one for each entry.
+        columns: each of `PLANNED_COLUMNS` with the values of all entries.
+    """
+    facts = map(_PLANNED_FACTS.__mod__, zip(repeat(campaign), wordings, *columns, strict=False))
+    return b"".join(map(_check, facts)).hex()
+
+
+def _check(facts: str) -> bytes:
+    return hashlib.blake2b(facts.encode(), digest_size=CHECK_DIGITS // 2).digest()
 
 
 @lru_cache(maxsize=256)

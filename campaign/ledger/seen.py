@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
+from itertools import tee
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +40,7 @@ class SeenRows:
         """Remember rows that are about to be planned, and forget what is too old to be compared."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._forget(before_s=now_s - COMPARED_S)
-        digests = b"".join(map(_digest(self._salt()), pairs))
+        digests = b"".join(_digests(self._salt(), pairs))
         descriptor = os.open(self._file(ledger, campaign), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             # Behind the last whole one: a process that died left a part of its own.
@@ -60,7 +62,8 @@ class SeenRows:
         for at in range(0, len(seen) - _DIGEST_BYTES + 1, _DIGEST_BYTES):
             digest = seen[at : at + _DIGEST_BYTES]
             counted[digest] = counted.get(digest, 0) + 1
-        return list(_met(pairs, counted, _digest(self._salt())))
+        mine, again = tee(pairs)
+        return list(_met(again, counted, _digests(self._salt(), mine)))
 
     def _forget(self, *, before_s: float) -> None:
         for file in self._folder.glob("*.rows"):
@@ -86,20 +89,13 @@ class SeenRows:
         return salt
 
 
-def _digest(salt: bytes) -> Callable[[Pair], bytes]:
-    keyed = hashlib.blake2b(key=salt, digest_size=_DIGEST_BYTES)
-
-    def digest(pair: Pair) -> bytes:
-        state = keyed.copy()
-        state.update(f"{pair[0]}\n{pair[1]}".encode())
-        return state.digest()
-
-    return digest
+def _digests(salt: bytes, pairs: Iterable[Pair]) -> Iterator[bytes]:
+    keyed = partial(hashlib.blake2b, key=salt, digest_size=_DIGEST_BYTES)
+    return (keyed(f"{openid}\n{fen}".encode()).digest() for openid, fen in pairs)
 
 
-def _met(pairs: Iterable[Pair], counted: dict[bytes, int], digest: Callable[[Pair], bytes]) -> Iterator[Pair]:
-    for pair in pairs:
-        mine = digest(pair)
+def _met(pairs: Iterable[Pair], counted: dict[bytes, int], digests: Iterable[bytes]) -> Iterator[Pair]:
+    for pair, mine in zip(pairs, digests, strict=True):
         if left := counted.get(mine, 0):
             counted[mine] = left - 1
             yield pair

@@ -162,8 +162,8 @@ class SheetOrders(Orders):
             jsons = canonical_rows(self._own_headers, own)
             yield Lines(sheets, rows, keys, openids, fens, wordings, jsons, bound)
 
-    def payments(self) -> Iterator[tuple[str, int]]:
-        return self._records.payments()
+    def payment_columns(self) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
+        return ((openids, fens) for openids, fens in self._records.columns(_OPENID, FEN))
 
     def ties(self) -> Iterator[Tie]:
         return map(_tie, self._records.ties())

@@ -37,8 +37,10 @@ from campaign.sheet.totals import SUBTOTAL, WORD_LENGTH, Totals
 from campaign.text import Text, text
 
 _OPENID_LENGTH: Final = 28
-#: An openid as it should be, and an id that reading leaves as it is: no placeholder, no power of ten.
-_PLAIN_OPENID: Final = re.compile(r"o[A-Za-z0-9_-]{27}")
+#: An openid as it should be, not written in small letters by somebody, alone and in lines.
+_PLAIN_OPENID: Final = re.compile(rf"o(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{{{_OPENID_LENGTH - 1}}}")
+_PLAIN_OPENIDS: Final = re.compile(rf"(?:{_PLAIN_OPENID.pattern}\n)*")
+#: An id that reading leaves as it is: no placeholder, no power of ten.
 _PLAIN_ID: Final = re.compile(r"(?![0-9]E-)[A-Za-z0-9_-]{7,64}", re.IGNORECASE | re.ASCII)
 #: Whole numbers below it are shown as their digits, all of which Excel keeps.
 _PLAIN_NUMBERS: Final = 1e15
@@ -164,7 +166,7 @@ class _Rows:
         width, headers = self._columns.width, self._columns.headers
         lines = [row if len(row) == width else [None] * width for _, row in rows]
         columns = list(zip(*lines, strict=True))
-        openids = list(map(_plain_openid, columns[self._openid_at]))
+        openids = _plain_openids(columns[self._openid_at])
         keys = openids if self._id_at is None else list(map(_plain_id, columns[self._id_at]))
         cells = columns[self._amount_at]
         if self._texts.has_columns:
@@ -529,9 +531,14 @@ class _Rows:
             )
 
 
-def _plain_openid(cell: Cell) -> str:
-    """An openid as it should be; empty for anything else."""
-    return cell if type(cell) is str and _PLAIN_OPENID.fullmatch(cell) and not cell.islower() else ""
+def _plain_openids(cells: Sequence[Cell]) -> Sequence[str]:
+    """Each openid as it should be; empty for anything else."""
+    if set(map(type, cells)) == {str}:
+        together = "\n".join([*cells, ""])  # type: ignore[list-item]  # they are all text
+        # The length tells a cell of two lines from two cells.
+        if len(together) == (_OPENID_LENGTH + 1) * len(cells) and _PLAIN_OPENIDS.fullmatch(together):
+            return cells  # type: ignore[return-value]  # as above
+    return [cell if type(cell) is str and _PLAIN_OPENID.fullmatch(cell) else "" for cell in cells]
 
 
 def _plain_id(cell: Cell) -> str:

@@ -672,7 +672,6 @@ class Story:
         """`campaign reissue`, and its sheet, perhaps later: rows that WeChat Pay itself calls failed."""
         chosen, machine = self.list, self.machine
         latest = self._latest()
-        again = [e for e in latest if e.issue > 1 and e.state is State.PLANNED]
         found: list[Entry] = []
 
         def ask() -> None:
@@ -681,6 +680,8 @@ class Story:
         if any(e.evidence is Evidence.DEAD for e in latest):
             self.did["reissue"] += 1
             self._in_process("reissue", ask)
+        rows = {e.row_key for e in found}  # those that wait under their second number are written again
+        again = [e for e in latest if e.issue > 1 and e.state is State.PLANNED and e.row_key not in rows]
         orders = [self._tied(e, number, new=e in found) for number, e in enumerate([*again, *found], start=2)]
         if orders:
             self.did["run the reissue sheet"] += 1
