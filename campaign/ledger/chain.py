@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,8 +66,10 @@ _LOST: Final = """
             AND :seq = CASE :kind WHEN 'begun' THEN begun_event ELSE ended_event END
     ) LIMIT 1
 """
+#: The member that has the digest of their answers' bodies.
+_ANSWERS: Final = "answers"
 #: Facts that make an event whole, and are not told of each of its numbers.
-_OF_THE_WHOLE: Final = frozenset({NUMBERS, "checks"})
+_OF_THE_WHOLE: Final = frozenset({NUMBERS, _ANSWERS, "checks"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +167,16 @@ class Chain(Database):
                 together = Together.of(entry, parts[-1])
                 if sum(1 for _ in self._numbers(together)) != together.rows:
                     yield seq
-            elif entry is None and self._one(_LOST, {"facts": parts[-1], "seq": seq, "kind": parts[3]}):
+            elif entry is None and self._has_lost(seq, parts[3], parts[-1]):
                 yield seq
             before = digest
+
+    def _has_lost(self, seq: int, kind: str, facts: str) -> bool:
+        """Whether a request that an event tells of is gone, or the bodies of its answers are others."""
+        row = self._one("SELECT answers FROM event WHERE seq = ?", (seq,))
+        answers = _digest(row[0]) if row and row[0] is not None else None
+        lost = self._one(_LOST, {"facts": facts, "seq": seq, "kind": kind})
+        return lost is not None or answers != json.loads(facts).get(_ANSWERS)
 
     def unexplained(self) -> Iterator[str]:
         """The numbers whose state is not the one that their last event led to. None, if all is well."""
@@ -219,7 +229,10 @@ class Chain(Database):
         Returns:
             The event's number, to which the caller makes each `attempt` point.
         """
-        detail = detail_json({**facts, NUMBERS: mch_billnos})
+        whole: dict[str, object] = {**facts, NUMBERS: mch_billnos}
+        if answers is not None:
+            whole[_ANSWERS] = _digest(answers)
+        detail = detail_json(whole)
         return self._link(campaign, None, "", at_s, kind, before, after, detail, answers)
 
     def _note(
@@ -273,6 +286,10 @@ class Chain(Database):
         self._events.clear()
         self._campaign_ids.clear()
         self._last = None
+
+
+def _digest(answers: bytes) -> str:
+    return hashlib.blake2b(answers, digest_size=16).hexdigest()
 
 
 def _named(event: Event) -> list[str]:

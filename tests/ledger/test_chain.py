@@ -21,6 +21,8 @@ TAMPER = {
     "another moment": "UPDATE event SET at_s = at_s + 1 WHERE seq = 3",
     "another state": "UPDATE event SET after = 'received' WHERE seq = 3",
     "another entry": "UPDATE event SET entry = 2 WHERE seq = 4",
+    "another answer": "UPDATE event SET answers = x'005b31315d0a3c786d6c3e3c2f786d6c78' WHERE seq = 4",
+    "an answer that is gone": "UPDATE event SET answers = NULL WHERE seq = 4",
     "one that is gone": "DELETE FROM event WHERE seq = 3",
     "one that was slipped in": "INSERT INTO event SELECT 99, campaign, entry, at_s, kind, before, after,"
     " detail, digest, answers FROM event WHERE seq = 3",
@@ -34,7 +36,7 @@ def test_a_changed_history_is_seen(tmp_path: Path, tamper: str) -> None:
     path = tmp_path / "campaign.db"
     with open_ledger(path) as ledger:
         for row in plan(ledger, "oA 1.88", "oB 1.88"):
-            end(ledger, begun(ledger, row), Outcome.ACCEPTED)
+            end(ledger, begun(ledger, row), Outcome.ACCEPTED, raw=b"<xml></xml>")
         assert list(ledger.broken_events()) == []
     connection = sqlite3.connect(path)
     for trigger in ("event_is_final", "event_is_kept"):
