@@ -296,9 +296,16 @@ MUTANTS = (
     ),
     Mutant(
         CHAIN,
-        "elif entry is None and self._one(_LOST,",
-        "elif entry == 0 and self._one(_LOST,",
+        "        return lost is not None or answers != ",
+        "        return answers != ",
         "a request that is gone breaks no event",
+        LEDGER,
+    ),
+    Mutant(
+        CHAIN,
+        "        return lost is not None or answers != json.loads(facts).get(_ANSWERS)",
+        "        return lost is not None",
+        "answers that somebody wrote himself pass the audit",
         LEDGER,
     ),
     Mutant(
