@@ -493,7 +493,7 @@ MUTANTS = (
     # The stages
     Mutant(
         SHIFT,
-        "desk.ledger.atomic():\n                self._book(done)\n                begun = self._begin(others)",
+        "desk.ledger.atomic(desk.crew.carry_on):\n                self._book(done)\n                begun = self._begin(others)",
         "desk.ledger.atomic():\n                begun = desk.ledger.sendable(self.campaign,"
         " now_s=desk.clock.now_s(), limit=1) if self.first_sends else []\n                self._book(done)",
         "the intent is not recorded before the request",
