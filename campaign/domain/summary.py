@@ -122,22 +122,25 @@ class Summary:
         if found is Verdict.CLAIMED and closed_s is not None and sent_s is not None:
             self.claim_hours[max(0, int((closed_s - sent_s) // HOUR_S))].add(fen)
         if found is Verdict.REFUNDED:
-            back_fen = entry.refund_amount or fen
-            self.refunded_fen += back_fen
+            returned_fen = back_fen(entry, found)
+            self.refunded_fen += returned_fen
             if closed is not None:
-                self.days[closed].refunded.add(back_fen)
-            self.months[_month(sent), _month(closed)].add(back_fen)
-            if back_fen != fen:
-                self.months[_month(sent), ""].fen += fen - back_fen
+                self.days[closed].refunded.add(returned_fen)
+            self.months[_month(sent), _month(closed)].add(returned_fen)
+            if returned_fen != fen:
+                self.months[_month(sent), ""].fen += fen - returned_fen
         else:
             self.months[_month(sent), ""].add(fen)
 
 
+def back_fen(entry: Entry, found: Verdict) -> int:
+    """What came back for a row of this verdict, in fen: all of it where WeChat Pay did not say how much."""
+    return (entry.refund_amount or entry.total_amount) if found is Verdict.REFUNDED else 0
+
+
 def paid_fen(entry: Entry, found: Verdict) -> int:
     """What was taken from the account for a row of this verdict and did not come back, in fen."""
-    if found is Verdict.REFUNDED:
-        return entry.total_amount - (entry.refund_amount or entry.total_amount)
-    return entry.total_amount if found in PAID else 0
+    return entry.total_amount - back_fen(entry, found) if found in DEBITED else 0
 
 
 def sent_at_s(entry: Entry) -> float | None:
