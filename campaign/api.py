@@ -183,33 +183,29 @@ class RedPack:
                 return ask_status(desk, packet, unmask=self._unmask)
 
     def frame(self, campaign: str | None = None) -> pandas.DataFrame:
-        """The rows of a campaign, or of all campaigns, as a pandas DataFrame: one for each bill number.
+        """The rows of a campaign, or of all, as a pandas DataFrame: one for each bill number, in sheet order.
 
-        Campaigns stand from the oldest on, each in the order of its sheet. Only reads, and never makes a run
-        that is at work wait. A million rows take 20 seconds, and MEMORY.
+        It only reads, and makes no run wait. A million rows to as many people take 50 s of CPU, half of it
+        for reading the ledger, and 1.0 GB, of which the frame itself keeps 0.56 GB.
 
-        ============================================ ========= ==============================================
-        ``campaign`` ``sheet`` ``act_name``          category
-        ``row`` ``issue``                            Int64     of the sheet; 2 and above is a number that was
-                                                               given again
-        ``mch_billno`` ``row_key``                   str
-        ``verdict`` ``state`` ``err_code``           category  as in the report
-        ``total_amount``                             Int64     fen, as ordered
-        ``paid_amount``                              Int64     fen, taken from the account and not come back
-        ``refund_amount``                            Int64     fen that came back
-        ``sent_at`` ``accepted_at`` ``settled_at``   datetime  when the last request left, WeChat Pay took it,
-                                                               and we learned what became of it
-        ``rcv_time`` ``refund_time``                 datetime  opened, came back, where WeChat Pay says when
-        ``closed_at``                                datetime  either of the two, else when we learned of it:
-                                                               by this the report counts its days
-        ``re_openid``                                str       masked, unless `RedPack` was told to ``unmask``
-        ``person``                                   Int64     the same for the same openid, in this frame
-        ============================================ ========= ==============================================
+        - ``campaign``, ``sheet``, ``act_name``, ``err_code``, ``verdict``, ``state``: categories, the last
+          two as the report has them.
+        - ``row``; ``issue``, from 2 on where the row was given another number; ``person``, the same in all
+          rows of one openid, in this frame: Int64.
+        - ``total_amount``; ``paid_amount``, what was taken from the account and did not come back;
+          ``refund_amount``, what came back: fen, Int64. While WeChat Pay has not taken the money, or nobody
+          knows, the last two are 0; else they add up to the first.
+        - ``sent_at``, ``accepted_at``, ``settled_at``: when the last request left, when the packet was
+          taken, when we learned how it ended. ``rcv_time``, ``refund_time``: when it was opened or came
+          back, where WeChat Pay says so; ``closed_at``: either, else when we learned of it, by which the
+          report counts its days. Beijing time, datetime64[s].
+        - ``mch_billno``, ``row_key``, ``re_openid``: text; openids are masked everywhere, unless this
+          `RedPack` is to ``unmask``.
+        - The operator's own columns as text, under their headers; one that is a name of ours begins with
+          ``own_``.
 
-        Verdicts and sums are the report's: of every row whose money WeChat Pay took, ``total_amount`` is the
-        sum of ``paid_amount`` and ``refund_amount``; of any other these are 0. Times are those of
-        Asia/Shanghai, to the second. The operator's own columns follow as text under their own headers, or
-        with ``own_`` before those that are names of ours. What is missing is NA.
+        Args:
+            campaign: its name; by default all campaigns, the oldest first.
 
         Raises:
             UsageError: there is no such campaign.

@@ -316,6 +316,37 @@ def test_openids_are_hidden_unless_asked_for(red_pack: RedPack, desk: Desk) -> N
         assert open_book.get_sent_red_pack(1)["re_openid"] == OPENID
 
 
+def test_a_frame_has_what_was_sent_and_what_the_report_says_of_it(
+    red_pack: RedPack, desk: Desk, paid: Paid
+) -> None:
+    for n in range(3):
+        red_pack.send_red_pack(PARAMS, reference=f"order-{n}")
+    frame = red_pack.frame("API ")
+    assert list(frame["row_key"]) == ["order-0", "order-1", "order-2"]
+    assert set(frame["verdict"]) == {"paid_unclaimed"}
+    assert frame["paid_amount"].sum() == sum(fen for _, fen in paid()) == 330
+    assert set(frame["person"]) == {1}
+    assert OPENID not in frame.to_csv()
+    with RedPack(unmask=True) as open_book:
+        assert set(open_book.frame()["re_openid"]) == {OPENID}
+
+
+def test_a_frame_waits_for_no_run_and_makes_none_wait(red_pack: RedPack, desk: Desk) -> None:
+    red_pack.send_red_pack(PARAMS, reference="order-1")
+    with hold_campaign(desk.ledger_file, "api"), desk.ledger() as ledger, ledger.atomic():
+        assert len(red_pack.frame()) == 1
+
+
+def test_before_the_first_packet_a_frame_is_empty_and_no_campaign_has_one(
+    red_pack: RedPack, desk: Desk
+) -> None:
+    assert red_pack.frame().empty
+    assert not desk.ledger_file.exists()
+    for name in ("lantern", ""):
+        with pytest.raises(UsageError, match="no campaign"):
+            red_pack.frame(name)
+
+
 # As a library
 
 
@@ -358,6 +389,7 @@ def test_importing_the_package_costs_nothing() -> None:
     """The interface is loaded when it is asked for."""
     program = "import sys, campaign; assert len([m for m in sys.modules if m.startswith('campaign')]) == 1"
     program += "; from campaign import RedPack; assert RedPack.__module__ == 'campaign.api'"
+    program += "; assert 'pandas' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

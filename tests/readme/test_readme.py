@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +67,22 @@ def test_its_commands_run_from_the_first_to_the_last(
             ran.append(arguments[0])
     assert {"init", "check", "run", "status", "reconcile", "report", "cancel"} <= set(ran)
     assert (tmp_path / "lantern-report.xlsx").exists()
+
+
+def test_its_notebook_shows_what_the_sample_campaign_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where `make run` has left it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAMPAIGN_STATE_DIR", str(tmp_path / "state"))
+    Path("rehearsal-run").mkdir()
+    for name in ("lantern.xlsx", "campaign.toml"):
+        shutil.copy(ROOT / "sample_campaigns" / name, "rehearsal-run")
+    assert main(["run", "rehearsal-run/lantern.xlsx", "--yes"]) == 0, capsys.readouterr()
+    [block] = re.findall(r"```pycon\n(.*?)```", TEXT, re.DOTALL)
+    notebook = doctest.DocTestParser().get_doctest(block, {}, "README", "README.md", 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert runner.run(notebook) == (0, 4), capsys.readouterr().out
 
 
 def test_every_command_line_names_commands_and_options_that_exist() -> None:
