@@ -27,7 +27,7 @@ _TEXT: Final = "str"
 #: To the second, as in the report.
 _TIME: Final = f"datetime64[s, {BEIJING.key}]"
 #: A category of the values that there are. Pieces with categories of their own could not be joined, so it is
-#: text until all rows are there.
+#: text until all rows are there. Compared by ``is``: to pandas every category's type is equal to this.
 _CODE: Final = "category"
 _VERDICT: Final = pandas.CategoricalDtype([found.value for found in Verdict])
 _STATE: Final = pandas.CategoricalDtype([state.value for state in State])
