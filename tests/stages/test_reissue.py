@@ -282,15 +282,21 @@ def test_a_sheet_that_was_written_before_the_contradiction_is_refused(
     assert times_paid(machine)["oB"] == 1
 
 
-def test_a_second_number_that_was_planned_before_the_contradiction_is_not_sent(
-    machine: Machine, ask: Ask, sheet_of: SheetOf
-) -> None:
-    """The account was empty, so it waited; meanwhile the recipient shows that the first one came."""
+def planned_again(machine: Machine, ask: Ask, sheet_of: SheetOf) -> Reading:
+    """A sheet with oB's second number; the account was empty, so that number is planned and not sent."""
     die(machine, "oB")
     waiting = sheet_of(ask())
     machine.faults(refused=1)
     run_tied(machine, waiting)
     machine.faults()
+    return waiting
+
+
+def test_a_second_number_that_was_planned_before_the_contradiction_is_not_sent(
+    machine: Machine, ask: Ask, sheet_of: SheetOf
+) -> None:
+    """The account was empty, so it waited; meanwhile the recipient shows that the first one came."""
+    waiting = planned_again(machine, ask, sheet_of)
     look_up(machine, pay_after_all(machine))
     with pytest.raises(PlanConflict, match="not proven dead"):
         run_tied(machine, waiting)
@@ -299,11 +305,7 @@ def test_a_second_number_that_was_planned_before_the_contradiction_is_not_sent(
 
 def test_not_even_by_a_run_that_is_at_work_already(machine: Machine, ask: Ask, sheet_of: SheetOf) -> None:
     """Or by one that resumes without planning anew: the ledger no longer lets the request leave."""
-    die(machine, "oB")
-    waiting = sheet_of(ask())
-    machine.faults(refused=1)
-    run_tied(machine, waiting)
-    machine.faults()
+    planned_again(machine, ask, sheet_of)
     with machine.look() as ledger:
         known = ledger.campaign("lantern")
         assert known is not None
@@ -322,11 +324,7 @@ def test_nor_where_a_backup_has_forgotten_the_contradiction(
     machine: Machine, ask: Ask, sheet_of: SheetOf
 ) -> None:
     """A ledger that may be behind the truth asks once more what its waiting second numbers rest on."""
-    die(machine, "oB")
-    waiting = sheet_of(ask())
-    machine.faults(refused=1)
-    run_tied(machine, waiting)
-    machine.faults()
+    waiting = planned_again(machine, ask, sheet_of)
     backup = machine.path.read_bytes()
     look_up(machine, pay_after_all(machine))
     machine.disk.restore(backup)
