@@ -224,7 +224,7 @@ class Disk:
 
 def full() -> None:
     error = sqlite3.OperationalError("database or disk is full")
-    error.sqlite_errorname = "SQLITE_FULL"  # type: ignore[misc]
+    error.sqlite_errorname = "SQLITE_FULL"  # type: ignore[misc]  # as SQLite itself sets it
     raise error
 
 
@@ -234,7 +234,7 @@ def test_a_disk_that_is_full_at_the_commit(tmp_path: Path, meanwhile: Callable[[
     with open_ledger(tmp_path / "campaign.db") as ledger:
         (planned,) = plan(ledger, "oA 1.88")
         real = ledger._db
-        ledger._db = Disk(real, full)  # type: ignore[assignment]
+        ledger._db = Disk(real, full)  # type: ignore[assignment]  # plays one
         with pytest.raises(StorageError, match="full"), ledger.atomic(meanwhile):
             begin(ledger, planned)
         ledger._db = real
@@ -247,7 +247,7 @@ def test_the_caller_does_something_else_while_the_disk_writes(tmp_path: Path) ->
     with open_ledger(path) as ledger, reopen(path) as other:
         (planned,) = plan(ledger, "oA 1.88")
         # A commit that ends only when something was done meanwhile.
-        ledger._db = Disk(ledger._db, lambda: done.wait(60))  # type: ignore[assignment]
+        ledger._db = Disk(ledger._db, lambda: done.wait(60))  # type: ignore[assignment]  # plays one
         with ledger.atomic(done.set):
             begin(ledger, planned)
         assert done.is_set()
@@ -264,7 +264,7 @@ def test_what_fails_meanwhile_is_told_and_the_commit_stands(tmp_path: Path) -> N
 
     with open_ledger(path) as ledger, reopen(path) as other:
         (planned,) = plan(ledger, "oA 1.88")
-        ledger._db = Disk(ledger._db, lambda: failed.wait(60))  # type: ignore[assignment]
+        ledger._db = Disk(ledger._db, lambda: failed.wait(60))  # type: ignore[assignment]  # plays one
         with pytest.raises(ZeroDivisionError), ledger.atomic(fail):
             begin(ledger, planned)
         assert now(other, planned).state is State.IN_DOUBT
