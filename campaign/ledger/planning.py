@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import chain, compress, count, groupby, islice
 from operator import attrgetter, not_
-from typing import Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 from campaign.domain.billno import nonce_str
 from campaign.domain.canonical import canonical_json
@@ -36,10 +37,12 @@ from campaign.ledger.rows import (
 )
 from campaign.ledger.schema import DROP_NUMBERS, MAKE_NUMBERS
 
+T = TypeVar("T")
+
 #: What planning gives an entry, behind its number. What is not named SQLite fills in; ``seq`` it counts.
 _BEHIND: Final = "row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own, wording"
-#: Entries in one INSERT, which costs half of one INSERT each.
-_CHUNK: Final = 50
+#: Entries in one INSERT: while SQLite carries it out, another thread has Python for itself.
+_CHUNK: Final = 1000
 #: So many entries are a big plan. They share an event: a tenth of the time of one each, and each can still be
 #: told apart in it.
 _BIG: Final = 1000
@@ -47,9 +50,6 @@ _ADD_TOTAL: Final = """
     INSERT INTO total (campaign, state, rows, fen) VALUES (?, 'planned', ?, ?)
     ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, fen = fen + excluded.fen
 """
-#: Wordings whose numbers are remembered while planning.
-_WORDINGS_KEPT: Final = 1000
-
 #: What `planned_check` needs of an entry, and the event that gave it other values last.
 _PLANNED: Final = f"""
     SELECT {PLANNED_COLUMNS}, COALESCE((SELECT name FROM campaign WHERE id = entry.campaign), ''),
@@ -109,41 +109,35 @@ class Planning(Reading):
     def plan_entries(self, campaign: str, batches: Iterable[NewEntries], at_s: float) -> int:
         """The same for entries of one campaign."""
         with self.atomic():
-            wordings = _Numbered(self)
             is_big = False
             first = seq = self._value("SELECT COALESCE(MAX(seq), 0) FROM entry")
-            for batch in batches:
-                if seq == 0 and len(batch.row) >= _BIG:
+            # While SQLite inserts a thousand rows, and needs no Python for it, the next ones are made ready.
+            for batch in _ahead(_checked(campaign, batches, seq)):
+                if seq == 0 and len(batch.wording) >= _BIG:
                     # Sorted at once a million numbers take a third of the time.
                     self._db.execute(DROP_NUMBERS)
                     is_big = True
-                self._plan(campaign, batch, seq, wordings, at_s)
-                seq += len(batch.row)
+                self._plan(campaign, batch, at_s)
+                seq = batch.last
             assert seq == self._value("SELECT COALESCE(MAX(seq), 0) FROM entry"), "SQLite counts as we do"
             if is_big:
                 self._db.execute(MAKE_NUMBERS)  # fails, and the plan with it, if two entries share one
             return seq - first
 
-    def _plan(self, campaign: str, batch: NewEntries, seq: int, wordings: _Numbered, at_s: float) -> None:
-        """Plan entries of one campaign behind the place ``seq``, with one event and one addition."""
-        campaign_id, size, fen = self._campaign_id(campaign), len(batch.row), sum(batch.total_amount)
-        *facts, shared = batch
-        wording, digests = zip(*map(wordings.of, shared), strict=True)
-        checks = planned_checks(campaign, digests, range(seq + 1, seq + size + 1), *facts)
-        assert len(checks) == size * CHECK_DIGITS, "each entry has its check"
-
-        behind = *facts[1:], wording
+    def _plan(self, campaign: str, batch: _Checked, at_s: float) -> None:
+        """Plan entries of one campaign with one event and one addition."""
+        campaign_id, size = self._campaign_id(campaign), len(batch.wording)
+        numbers = {wording: self._wording(wording) for wording in set(batch.wording)}
+        billnos, *behind = *batch.columns, [numbers[wording] for wording in batch.wording]
         common = tuple(column.count(column[0]) == size for column in behind)
         values = [campaign_id, *(column[0] for column in compress(behind, common))]
-        rows = list(zip(batch.mch_billno, *compress(behind, map(not_, common)), strict=True))
-        for start in range(0, size, _CHUNK):
-            some = rows[start : start + _CHUNK]
+        rows = zip(billnos, *compress(behind, map(not_, common)), strict=True)
+        while some := list(islice(rows, _CHUNK)):
             self._db.execute(_adding(len(some), common), [*values, *chain.from_iterable(some)])
-        self._db.execute(_ADD_TOTAL, (campaign_id, size, fen))
+        self._db.execute(_ADD_TOTAL, (campaign_id, size, batch.fen))
 
-        detail = detail_json({"rows": size, "fen": fen, "checks": checks})
-        last, number = seq + size, batch.mch_billno[-1]
-        self._append(campaign, last, number, at_s, EventKind.PLANNED, None, State.PLANNED, detail)
+        detail = detail_json({"rows": size, "fen": batch.fen, "checks": batch.checks})
+        self._append(campaign, batch.last, billnos[-1], at_s, EventKind.PLANNED, None, State.PLANNED, detail)
         self._flush()
 
     def altered_entries(self) -> Iterator[str]:
@@ -193,7 +187,7 @@ class Planning(Reading):
                     "row": entry.row,
                     "re_openid": entry.re_openid,
                     "total_amount": entry.total_amount,
-                    "wording": _Numbered(self).of(shared_of(entry))[0],
+                    "wording": self._wording(canonical_json(shared_of(entry))),
                     "nonce_str": _own_nonce(entry),
                     "own": detail_json(entry.own),
                 },
@@ -258,8 +252,9 @@ class Planning(Reading):
         assert row is not None
         return row[0], row[1]
 
-    def _wording(self, digest: bytes, wording: str) -> int:
-        """The number under which a wording is stored."""
+    def _wording(self, wording: str) -> int:
+        """The number under which a wording is stored, now if not before."""
+        digest = wording_digest(wording)
         self._db.execute(
             "INSERT OR IGNORE INTO wording (digest, parameters) VALUES (?, ?)", (digest, wording)
         )
@@ -284,25 +279,41 @@ def _adding(rows: int, common: tuple[bool, ...]) -> str:
     return f"INSERT INTO entry (campaign, state, mch_billno, {_BEHIND}) VALUES " + ", ".join(row)
 
 
-class _Numbered:
-    """Stores the wordings of a plan as they come, and knows the numbers of the last ones."""
+class _Checked(NamedTuple):
+    """Entries of one campaign, ready to be inserted."""
 
-    def __init__(self, ledger: Planning) -> None:
-        self._ledger = ledger
-        #: By identity, with the object itself so that it stays the one of that identity.
-        self._known: dict[int, tuple[Mapping[str, str], tuple[int, str]]] = {}
+    #: Those of `NewEntries`, but for ``shared``.
+    columns: Sequence[Sequence[Any]]
+    #: `canonical_json` of what was ``shared``.
+    wording: Sequence[str]
+    #: As `planned_checks` gives them.
+    checks: str
+    fen: int
+    #: The place of the last one.
+    last: int
 
-    def of(self, shared: Mapping[str, str]) -> tuple[int, str]:
-        """The number under which a wording is stored, and its digest, hexadecimal."""
-        known = self._known.get(id(shared))
-        if known is None:
-            if len(self._known) >= _WORDINGS_KEPT:
-                self._known.clear()
-            wording = canonical_json(shared)
-            digest = wording_digest(wording)
-            number = self._ledger._wording(digest, wording)
-            known = self._known[id(shared)] = shared, (number, digest.hex())
-        return known[1]
+
+def _checked(campaign: str, batches: Iterable[NewEntries], last: int) -> Iterator[_Checked]:
+    """The entries that are to follow the place ``last``."""
+    for batch in batches:
+        *columns, shared = batch
+        first, last = last + 1, last + len(shared)
+        wordings = {id(one): canonical_json(one) for one in {id(one): one for one in shared}.values()}
+        wording = [wordings[id(one)] for one in shared]
+        digests = {one: wording_digest(one).hex() for one in set(wording)}
+        checks = planned_checks(campaign, map(digests.__getitem__, wording), range(first, last + 1), *columns)
+        assert len(checks) == len(shared) * CHECK_DIGITS, "each entry has its check"
+        yield _Checked(columns, wording, checks, sum(batch.total_amount), last)
+
+
+def _ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same items; while one is used, another thread makes the next."""
+    rest = iter(items)
+    with ThreadPoolExecutor(1, thread_name_prefix="plan") as maker:
+        made = maker.submit(next, rest, None)
+        while (item := made.result()) is not None:
+            made = maker.submit(next, rest, None)
+            yield item
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[NewEntries]:

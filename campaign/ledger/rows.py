@@ -361,7 +361,7 @@ def _check(facts: str) -> bytes:
     return hashlib.blake2b(facts.encode(), digest_size=CHECK_DIGITS // 2).digest()
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2000)
 def wording_digest(stored: str) -> bytes:
     """The digest under which a wording's JSON is stored."""
     return hashlib.blake2b(stored.encode(), digest_size=16).digest()
