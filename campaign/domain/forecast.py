@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Final
 
 from campaign.domain.limits import Limits, days_needed
 from campaign.domain.money import yuan_grouped, yuan_text
-from campaign.domain.order import Orders, PacketOrder, RowProblem, Source, as_orders
+from campaign.domain.order import PacketOrder, RowProblem, Source, as_orders
 from campaign.text import text
 
 #: Upper bounds of the histogram's classes, in fen; the last class is open.
@@ -56,7 +55,7 @@ def forecast(
     if not rows:
         return Forecast(rows=0, people=0, total_fen=0, budget_left_fen=left)
     total_fen = sum(fen * times for fen, times in amounts.items())
-    people, of_several = _people(sheet)
+    people, of_several = sheet.people()
     return Forecast(
         rows=rows,
         people=people,
@@ -72,27 +71,6 @@ def forecast(
         ),
         budget_left_fen=left,
     )
-
-
-def _people(orders: Orders) -> tuple[int, dict[str, tuple[int, int]]]:
-    """How many people there are, and (packets, fen) of those who get several packets.
-
-    A million people need not be kept to be counted: their hashes tell who may occur twice.
-    """
-    hashes = array("q")
-    for openids, _ in orders.payment_columns():
-        hashes.extend(map(hash, openids))
-    different = len(set(hashes))
-    if different == len(hashes):
-        return different, {}
-    twice = {one for one, next_one in pairwise(sorted(hashes)) if one == next_one}
-    several: dict[str, tuple[int, int]] = {}
-    for openid, fen in orders.payments():
-        if hash(openid) in twice:
-            packets, before = several.get(openid, (0, 0))
-            several[openid] = packets + 1, before + fen
-    # Of those that share a hash with somebody else each is one person.
-    return different - len(twice) + len(several), several
 
 
 def budget_problems(planned: Forecast, limits: Limits, source: Source) -> list[RowProblem]:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, overload
 
 from campaign.domain.billno import Tie
 from campaign.domain.canonical import canonical_json
+from campaign.domain.occurrences import Occurrences
 from campaign.text import Text
 
 #: So many orders are made into `Lines` at once.
@@ -120,6 +121,15 @@ class Lines(NamedTuple):
     tie: Sequence[Tie | None]
 
 
+class People(NamedTuple):
+    """Who is to be paid."""
+
+    #: How many people there are.
+    different: int
+    #: openid -> packets and fen, of those who stand in several rows.
+    several: Mapping[str, tuple[int, int]]
+
+
 class Orders(Sequence[PacketOrder]):
     """A sheet's orders, in its order: gone through as often as one likes, and never all in memory at once."""
 
@@ -138,6 +148,19 @@ class Orders(Sequence[PacketOrder]):
     def payments(self) -> Iterator[tuple[str, int]]:
         """Openid and fen of each order."""
         return chain.from_iterable(zip(*columns, strict=True) for columns in self.payment_columns())
+
+    def people(self) -> People:
+        """Who stands in the orders."""
+        everybody = Occurrences()
+        for openids, _ in self.payment_columns():
+            everybody.add(openids)
+        several: dict[str, tuple[int, int]] = {}
+        if repeated := everybody.repeated_hashes():
+            for openid, fen in self.payments():
+                if hash(openid) in repeated:
+                    packets, before = several.get(openid, (0, 0))
+                    several[openid] = packets + 1, before + fen
+        return People(len(self) - sum(packets - 1 for packets, _ in several.values()), several)
 
     def ties(self) -> Iterator[Tie]:
         """The ties of those orders that have one."""

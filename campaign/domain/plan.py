@@ -14,7 +14,7 @@ from campaign.domain.answer import Reach
 from campaign.domain.billno import Tie, first_billnos, mch_billno
 from campaign.domain.canonical import canonical_json
 from campaign.domain.entry import Entry, NewEntries
-from campaign.domain.order import Line, Lines, Orders, PacketOrder, Wording, as_orders, line_of
+from campaign.domain.order import Line, Lines, Orders, PacketOrder, People, Wording, as_orders, line_of
 from campaign.domain.packet import OWN_PARAMETERS, Sender, request_parameters, shared_parameters
 from campaign.domain.state import Evidence, State
 
@@ -144,6 +144,9 @@ class Chosen(Orders):
 
     def payment_columns(self) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
         return ((openids, fens) for openids, fens in self._of_chosen(self._orders.payment_columns()))
+
+    def people(self) -> People:
+        return super().people() if 0 in self._chosen else self._orders.people()
 
     def _of_chosen(self, all_columns: Iterable[Sequence[Sequence[Any]]]) -> Iterator[Sequence[Sequence[Any]]]:
         start = 0

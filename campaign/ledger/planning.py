@@ -300,9 +300,10 @@ def _checked(campaign: str, batches: Iterable[NewEntries], last: int) -> Iterato
         first, last = last + 1, last + len(shared)
         wordings = {id(one): canonical_json(one) for one in {id(one): one for one in shared}.values()}
         wording = [wordings[id(one)] for one in shared]
-        digests = {one: wording_digest(one).hex() for one in set(wording)}
-        checks = planned_checks(campaign, map(digests.__getitem__, wording), range(first, last + 1), *columns)
-        assert len(checks) == len(shared) * CHECK_DIGITS, "each entry has its check"
+        digest = {one: wording_digest(one).hex() for one in set(wording)}
+        places = range(first, last + 1)
+        checks = planned_checks(campaign, map(digest.__getitem__, wording), places, *columns)
+        assert len(checks) == len(places) * CHECK_DIGITS, "each entry has its check"
         yield _Checked(columns, wording, checks, sum(batch.total_amount), last)
 
 

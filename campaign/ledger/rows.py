@@ -331,7 +331,7 @@ PLANNED_COLUMNS: Final = (
     "seq, mch_billno, row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own"
 )
 # What is planned has no NUL in it, so nothing else reads like this; quoting would take as long again.
-_PLANNED_FACTS: Final = "\0".join(["%s"] * (2 + len(PLANNED_COLUMNS.split(","))))
+_PLANNED_FACTS: Final = "\0".join(["%s"] * len(PLANNED_COLUMNS.split(",")))
 #: Digits of a `planned_check`.
 CHECK_DIGITS: Final = 16
 
@@ -343,7 +343,7 @@ def planned_check(campaign: str, wording: str, planned: Row) -> str:
         wording: the digest of its wording's JSON, hexadecimal.
         planned: `PLANNED_COLUMNS`.
     """
-    return _check(_PLANNED_FACTS % (campaign, wording, *planned)).hex()
+    return _check(campaign, wording, _PLANNED_FACTS % (*planned,)).hex()
 
 
 def planned_checks(campaign: str, wordings: Iterable[str], *columns: Iterable[object]) -> str:
@@ -353,12 +353,20 @@ def planned_checks(campaign: str, wordings: Iterable[str], *columns: Iterable[ob
         wordings: as there, one for each entry.
         columns: each of `PLANNED_COLUMNS` with the values of all entries.
     """
-    facts = map(_PLANNED_FACTS.__mod__, zip(repeat(campaign), wordings, *columns, strict=False))
-    return b"".join(map(_check, facts)).hex()
+    facts = map(_PLANNED_FACTS.__mod__, zip(*columns, strict=True))
+    return b"".join(map(_check, repeat(campaign), wordings, facts)).hex()
 
 
-def _check(facts: str) -> bytes:
-    return hashlib.blake2b(facts.encode(), digest_size=CHECK_DIGITS // 2).digest()
+def _check(campaign: str, wording: str, facts: str) -> bytes:
+    check = _check_begun(campaign, wording).copy()
+    check.update(facts.encode())
+    return check.digest()
+
+
+@lru_cache(maxsize=256)
+def _check_begun(campaign: str, wording: str) -> hashlib.blake2b:
+    """What the facts of many entries begin with; to be copied, never updated."""
+    return hashlib.blake2b(f"{campaign}\0{wording}\0".encode(), digest_size=CHECK_DIGITS // 2)
 
 
 @lru_cache(maxsize=2000)

@@ -12,7 +12,6 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import partial
 from itertools import tee
 from pathlib import Path
 from typing import Final
@@ -90,8 +89,11 @@ class SeenRows:
 
 
 def _digests(salt: bytes, pairs: Iterable[Pair]) -> Iterator[bytes]:
-    keyed = partial(hashlib.blake2b, key=salt, digest_size=_DIGEST_BYTES)
-    return (keyed(f"{openid}\n{fen}".encode()).digest() for openid, fen in pairs)
+    keyed = hashlib.blake2b(key=salt, digest_size=_DIGEST_BYTES)  # the key is hashed once
+    for openid, fen in pairs:
+        state = keyed.copy()
+        state.update(f"{openid}\n{fen}".encode())
+        yield state.digest()
 
 
 def _met(pairs: Iterable[Pair], counted: dict[bytes, int], digests: Iterable[bytes]) -> Iterator[Pair]:

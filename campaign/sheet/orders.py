@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, overload
 
 from campaign.domain.billno import Tie
 from campaign.domain.canonical import canonical_rows
-from campaign.domain.order import Lines, Orders, PacketOrder, Source, Wording
+from campaign.domain.order import Lines, Orders, PacketOrder, People, Source, Wording
 
 #: A row's texts, and the names of those that the settings gave.
 Texted: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
@@ -82,18 +82,6 @@ class Records:
             else:
                 yield keys
 
-    def openids(self) -> Iterator[tuple[str, int]]:
-        """The rows' openids and their numbers."""
-        return self._values(_OPENID, _ROW)
-
-    def openid_columns(self) -> Iterator[Sequence[str]]:
-        """The rows' openids, as `columns` has them."""
-        return chain.from_iterable(self.columns(_OPENID))
-
-    def payments(self) -> Iterator[tuple[str, int]]:
-        """Openid and fen of each row."""
-        return self._values(_OPENID, FEN)
-
     def ties(self) -> Iterator[tuple[str, str, int]]:
         """The ties of those rows that have one."""
         return (tie for (ties,) in self.columns(_TIE) for tie in filter(None, ties))
@@ -102,7 +90,7 @@ class Records:
         return CHUNK * len(self._packed) + len(self._loose)
 
     def __iter__(self) -> Iterator[Record]:
-        return self._values(*ALL)
+        return chain.from_iterable(zip(*columns, strict=True) for columns in self.columns(*ALL))
 
     def __getitem__(self, index: int) -> Record:
         at, within = divmod(index, CHUNK)
@@ -119,10 +107,6 @@ class Records:
         if self._loose:
             yield [[record[place] for record in self._loose] for place in places]
 
-    def _values(self, *places: int) -> Iterator[Any]:
-        """These values of each row."""
-        return chain.from_iterable(zip(*columns, strict=True) for columns in self.columns(*places))
-
 
 def _unpacked(columns: Iterable[bytes]) -> list[Any]:
     return [marshal.loads(column) for column in columns]  # noqa: S302 - bytes of this process
@@ -136,6 +120,8 @@ class SheetOrders(Orders):
         self._sheet = sheet
         self._own_headers = own_headers
         self._records = records
+        #: Where nobody stands in several rows; otherwise it may be too much to be kept.
+        self._people: People | None = None
 
     def __len__(self) -> int:
         return len(self._records)
@@ -164,6 +150,12 @@ class SheetOrders(Orders):
 
     def payment_columns(self) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
         return ((openids, fens) for openids, fens in self._records.columns(_OPENID, FEN))
+
+    def people(self) -> People:
+        people = self._people or super().people()
+        if not people.several:
+            self._people = people
+        return people
 
     def ties(self) -> Iterator[Tie]:
         return map(_tie, self._records.ties())

@@ -9,8 +9,8 @@ from typing import Final
 
 from campaign.domain.limits import Limits
 from campaign.domain.money import yuan_text
-from campaign.sheet.occurrences import Occurrences, rows_text
-from campaign.sheet.orders import Records
+from campaign.domain.occurrences import rows_text
+from campaign.domain.order import Orders
 from campaign.text import Text, text
 
 #: The openids of one official account begin with the same characters, in practice at least this many.
@@ -21,45 +21,34 @@ _PEOPLE_MIN: Final = 10
 _MOST: Final = 0.8
 
 
-def people_notes(records: Records, limits: Limits | None) -> Iterator[Text]:
+def people_notes(orders: Orders, limits: Limits | None) -> Iterator[Text]:
     """Sentences for the operator; nothing here keeps a row from being paid."""
-    yield from _other_accounts(records)
+    yield from _other_accounts(orders)
     if limits is not None:
-        yield from _spread_over_days(records, limits)
+        yield from _spread_over_days(orders, limits)
 
 
-def _other_accounts(records: Records) -> Iterator[Text]:
+def _other_accounts(orders: Orders) -> Iterator[Text]:
     prefixes: Counter[str] = Counter()
-    for openids in records.openid_columns():
+    for openids, _ in orders.payment_columns():
         prefixes.update(map(_PREFIX_OF, openids))
-    if len(prefixes) < 2 or len(records) < _PEOPLE_MIN:
+    if len(prefixes) < 2 or len(orders) < _PEOPLE_MIN:
         return
     usual, count = prefixes.most_common(1)[0]
-    if count < _MOST * len(records):
+    if count < _MOST * len(orders):
         return
-    others = [row for openid, row in records.openids() if not openid.startswith(usual)]
+    others = [line.row for line in orders.lines() if not line.re_openid.startswith(usual)]
     yield text(
         "openid: begins unlike most others in {rows}; perhaps of another official account",
         rows=rows_text(others),
     )
 
 
-def _spread_over_days(records: Records, limits: Limits) -> Iterator[Text]:
+def _spread_over_days(orders: Orders, limits: Limits) -> Iterator[Text]:
     """Only who stands in several rows can exceed a daily limit: a single packet beyond it is a problem."""
-    people = Occurrences()
-    for openids in records.openid_columns():
-        people.add(openids)
-    repeated = people.repeated_hashes()
-    if not repeated:
-        return
-    several: dict[str, tuple[int, int]] = {}
-    for re_openid, fen in records.payments():
-        if hash(re_openid) in repeated:
-            packets, before = several.get(re_openid, (0, 0))
-            several[re_openid] = packets + 1, before + fen
     over = sum(
         packets > 1 and (packets > limits.person_day_packets or fen > limits.person_day_fen)
-        for packets, fen in several.values()
+        for packets, fen in orders.people().several.values()
     )
     if over:
         yield text(

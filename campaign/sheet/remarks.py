@@ -6,8 +6,8 @@ from array import array
 from collections.abc import Iterable
 
 from campaign.domain.checks import FIELD_NAMES
+from campaign.domain.occurrences import rows_text
 from campaign.sheet.cells import Cleaned
-from campaign.sheet.occurrences import rows_text
 from campaign.text import Text, text
 
 

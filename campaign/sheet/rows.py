@@ -18,6 +18,7 @@ from campaign.domain.billno import Tie, canonical_row_key, is_openid_key, repeat
 from campaign.domain.checks import Finding, check_amount, check_openid
 from campaign.domain.limits import Limits
 from campaign.domain.money import yuan_text
+from campaign.domain.occurrences import Occurrences, rows_text
 from campaign.domain.order import Orders, RowProblem
 from campaign.domain.plan import ORDINAL_KEYS
 from campaign.sheet import cells as read
@@ -25,7 +26,6 @@ from campaign.sheet.cells import Cell, Cleaned, Value, is_empty, text_of
 from campaign.sheet.columns import TIE_FIELDS, Columns, column_letters
 from campaign.sheet.grid import ROWS_MAX, Grid
 from campaign.sheet.kinds import check_kind
-from campaign.sheet.occurrences import Occurrences, rows_text
 from campaign.sheet.orders import CHUNK, FEN, Records, SheetOrders, key_text
 from campaign.sheet.people import people_notes
 from campaign.sheet.problems import Found, Problems
@@ -398,13 +398,14 @@ class _Rows:
         records = self._records.without(repeated)
         self._judge_totals()
         own_headers = tuple(self._columns.own.values())
+        orders = SheetOrders(self._file, self._grid.name, own_headers, records)
         return Outcome(
             rows=self._rows,
             hidden=len(self._hidden_rows),
-            orders=SheetOrders(self._file, self._grid.name, own_headers, records),
+            orders=orders,
             problems=Problems(self._file, self._grid.name, self._problems),
             flawed=self._flawed_keys,
-            notes=(*self._notes(), *people_notes(records, self._options.limits)),
+            notes=(*self._notes(), *people_notes(orders, self._options.limits)),
             key_column=self._key_column(),
             tied_to=frozenset(self._tied_to),
         )

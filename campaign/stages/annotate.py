@@ -16,6 +16,7 @@ from campaign.domain.days import beijing_text, moment_s
 from campaign.domain.entry import Entry
 from campaign.domain.mask import mask_openid
 from campaign.domain.money import yuan_grouped
+from campaign.domain.occurrences import rows_text
 from campaign.domain.order import PacketOrder, RowProblem
 from campaign.domain.state import Evidence, State
 from campaign.domain.summary import sent_at_s
@@ -36,7 +37,6 @@ from campaign.sheet import Reading, ReadOptions
 from campaign.sheet.annotate import Heading, Mark, Tone, annotate, keeps_macros
 from campaign.sheet.columns import ANNOTATION, NUMBERED, Columns, column_letters
 from campaign.sheet.fix import FixSheet, certain_ties, fix_sheet, problems_by_row, without_mended
-from campaign.sheet.occurrences import rows_text
 from campaign.sheet.preview import Card, Preview
 from campaign.sheet.reader import open_list
 from campaign.stages.standing import found_in_bills
