@@ -27,11 +27,12 @@ class Begun:
     """A command that was stopped soon after its first requests."""
 
     ended: Ended
-    #: From the start of the process to its first request, in seconds.
+    #: From the start of the process to its first request, in seconds, and what of it was processor time.
+    first_wall_s: float
     first_cpu_s: float
 
     def __str__(self) -> str:
-        return f"{self.first_cpu_s:.2f} s CPU, peak {self.ended.peak_mb:,.0f} MB"
+        return f"{self.first_cpu_s:.2f} s CPU in {self.first_wall_s:.2f} s, peak {self.ended.peak_mb:,.0f} MB"
 
 
 class BigCampaign:
@@ -58,7 +59,11 @@ class BigCampaign:
         if ended.code != EXIT_INTERRUPTED:
             raise RuntimeError(f"exit {ended.code} of {running.command}\n{ended.err[-4000:]}")
         seen = gateway.seen()
-        return Begun(ended, min(seen.sends_cpu_s[:1] + seen.queries_cpu_s[:1]))
+        first_s, first_cpu_s = (
+            min(sends[:1] + queries[:1])
+            for sends, queries in ((seen.sends_s, seen.queries_s), (seen.sends_cpu_s, seen.queries_cpu_s))
+        )
+        return Begun(ended, first_s - running.began_s, first_cpu_s)
 
     def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> Ended:
         """A command that ends by itself, with one of these exit codes."""

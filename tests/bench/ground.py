@@ -208,7 +208,8 @@ class Running:
     def __init__(self, command: Sequence[str], env: dict[str, str], cwd: Path, said: Path) -> None:
         self.command = " ".join(command)
         self._out, self._err = said.with_suffix(".out"), said.with_suffix(".err")
-        self._began_s = time.monotonic()
+        #: On the monotonic clock, which the gateway's moments have as well.
+        self.began_s = time.monotonic()
         with self._out.open("w") as out, self._err.open("w") as err:
             self._process = subprocess.Popen(
                 command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
@@ -228,7 +229,7 @@ class Running:
     @property
     def age_s(self) -> float:
         """Seconds since its start."""
-        return time.monotonic() - self._began_s
+        return time.monotonic() - self.began_s
 
     def wait(self, *, stop_if: Callable[[], bool] = lambda: False) -> Ended:
         """Its end.

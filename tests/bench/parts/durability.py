@@ -19,7 +19,7 @@ _SHARED_NOTE = (
 _CONNECTIONS = 128
 _LATENCY_S = 0.1
 _SLOWER_S = 0.005
-_SLOWER_ROWS = 4_000
+_SLOWER_ROWS = 3_000
 _COST = Target(5, 15, "%", lower=True)
 _COST_NOTE = (
     f"{_CONNECTIONS} connections; each xSync and fsync waits 5 ms more; medians of {ROUNDS} runs in turn"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.bench.big import ENOUGH, Begun, big_campaign
 from tests.bench.figures import Figure, Target
-from tests.bench.ground import Ground
+from tests.bench.ground import ROUNDS, Ground
 
 SMALL, MIDDLE, BIG = 10_000, 100_000, 1_000_000
 
@@ -20,8 +20,9 @@ _GROWTH = Target(50, 150, "MB", lower=True)
 
 _ONCE = "one run only, since it is long"
 _READ_NOTE = (
-    "`campaign run` of an .xlsx with id, name, openid, amount: CPU from the start of the process to its "
-    f"first request, so read, check, plan, commit; {_ONCE}"
+    "`campaign run` of an .xlsx with id, name, openid, amount: from the start of the process to its first "
+    "request, so read, check, plan, commit, beside a process that only reads; the ratio of the times that "
+    f"somebody waits, in brackets the CPU; {_ONCE}, the bare read the middle of {ROUNDS}"
 )
 #: What only reads the file, with the fastest reader there is, from Python.
 _BARE = """
@@ -37,12 +38,13 @@ def measure(ground: Ground) -> Iterator[Figure]:
     small, middle, big = (big_campaign(ground, rows) for rows in (SMALL, MIDDLE, BIG))
     for one in (small, middle, big):
         ground.say(f"read + check + plan, {one.rows:,} rows: {one.first}")
-    bare = ground.run(["-c", _BARE, str(big.sheet)])
+    reads = [ground.run(["-c", _BARE, str(big.sheet)]) for _ in range(ROUNDS)]
+    bare = sorted(reads, key=lambda read: read.wall_s)[ROUNDS // 2]
     yield Figure(
-        "1 M rows: read + check + plan, CPU",
-        f"{big.first.first_cpu_s:.1f} s",
-        f"{bare.cpu_s:.1f} s, a bare read by calamine",
-        big.first.first_cpu_s / bare.cpu_s,
+        "1 M rows: read + check + plan",
+        f"{big.first.first_wall_s:.1f} s ({big.first.first_cpu_s:.1f} s)",
+        f"{bare.wall_s:.1f} s ({bare.cpu_s:.1f} s), a bare read by calamine",
+        big.first.first_wall_s / bare.wall_s,
         _READ,
         _READ_NOTE,
     )
