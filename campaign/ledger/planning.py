@@ -41,8 +41,6 @@ T = TypeVar("T")
 
 #: What planning gives an entry, behind its number. What is not named SQLite fills in; ``seq`` it counts.
 _BEHIND: Final = "row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own, wording"
-#: Entries in one INSERT: while SQLite carries it out, another thread has Python for itself.
-_CHUNK: Final = 1000
 #: So many entries are a big plan. They share an event: a tenth of the time of one each, and each can still be
 #: told apart in it.
 _BIG: Final = 1000
@@ -111,7 +109,7 @@ class Planning(Reading):
         with self.atomic():
             is_big = False
             first = seq = self._value("SELECT COALESCE(MAX(seq), 0) FROM entry")
-            # While SQLite inserts a thousand rows, and needs no Python for it, the next ones are made ready.
+            # While SQLite inserts a thousand rows, which leaves Python free, the next ones are made ready.
             for batch in _ahead(_checked(campaign, batches, seq)):
                 if seq == 0 and len(batch.wording) >= _BIG:
                     # Sorted at once a million numbers take a third of the time.
@@ -127,13 +125,12 @@ class Planning(Reading):
     def _plan(self, campaign: str, batch: _Checked, at_s: float) -> None:
         """Plan entries of one campaign with one event and one addition."""
         campaign_id, size = self._campaign_id(campaign), len(batch.wording)
-        numbers = {wording: self._wording(wording) for wording in set(batch.wording)}
+        numbers = {wording: self._wording(wording) for wording in dict.fromkeys(batch.wording)}
         billnos, *behind = *batch.columns, [numbers[wording] for wording in batch.wording]
         common = tuple(column.count(column[0]) == size for column in behind)
         values = [campaign_id, *(column[0] for column in compress(behind, common))]
         rows = zip(billnos, *compress(behind, map(not_, common)), strict=True)
-        while some := list(islice(rows, _CHUNK)):
-            self._db.execute(_adding(len(some), common), [*values, *chain.from_iterable(some)])
+        self._db.execute(_adding(size, common), [*values, *chain.from_iterable(rows)])
         self._db.execute(_ADD_TOTAL, (campaign_id, size, batch.fen))
 
         detail = detail_json({"rows": size, "fen": batch.fen, "checks": batch.checks})
@@ -280,7 +277,7 @@ def _adding(rows: int, common: tuple[bool, ...]) -> str:
 
 
 class _Checked(NamedTuple):
-    """Entries of one campaign, ready to be inserted."""
+    """Entries of one campaign, a thousand at most, ready to be inserted together."""
 
     #: Those of `NewEntries`, but for ``shared``.
     columns: Sequence[Sequence[Any]]
