@@ -97,7 +97,6 @@ class QueryAnswer:
     total_amount: int | None = None
     #: Free text; its presence under SENDING means "parked", its words mean nothing to us.
     reason: str = ""
-    send_time: str = ""
     refund_time: str = ""
     refund_amount: int | None = None
     claims: tuple[Claim, ...] = ()

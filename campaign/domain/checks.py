@@ -190,25 +190,6 @@ def encoded_risk_info(risk_info: str) -> str:
     return quote(risk_info, safe="") if "=" in risk_info else risk_info
 
 
-def check_packet(
-    *, re_openid: str, total_amount: int, texts: Mapping[str, str]
-) -> tuple[tuple[str, Finding], ...]:
-    """Every rule for one packet, as (field, finding): what `campaign send` asks for a single one.
-
-    Args:
-        total_amount: fen.
-        texts: ``REQUIRED_TEXTS`` and ``OPTIONAL_TEXTS``; a missing one is empty.
-    """
-    scene_id = texts.get("scene_id", "")
-    found: dict[str, tuple[Finding, ...]] = {
-        "re_openid": check_openid(re_openid),
-        "total_amount": check_amount(total_amount, scene_id),
-    }
-    for field in REQUIRED_TEXTS + OPTIONAL_TEXTS:
-        found[field] = check_field(field, texts.get(field, ""))
-    return tuple((field, finding) for field, findings in found.items() for finding in findings)
-
-
 def check_field(field: str, value: str) -> tuple[Finding, ...]:
     """The rule for one text of ``REQUIRED_TEXTS`` or ``OPTIONAL_TEXTS``."""
     if field == "scene_id":

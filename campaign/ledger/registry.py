@@ -53,11 +53,6 @@ class Standing:
     given_up: tuple[Path, ...] = ()
 
 
-def pace_file(*, merchant: str, gateway: str, kind: str) -> Path:
-    """The file through which every process of this merchant shares one pace for ``kind`` of requests."""
-    return Registry.of(merchant=merchant, gateway=gateway, environ=os.environ).pace_path(kind)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
     """What is remembered of a campaign's sheet, so that a lost ledger does not lose all of it."""

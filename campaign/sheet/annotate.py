@@ -66,8 +66,6 @@ class Tone(Enum):
     GOOD = "E2EFDA"
     OPEN = "FFF2CC"
     BAD = "F8CBAD"
-    #: Not a row to be paid.
-    GREY = "EDEDED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,9 +60,6 @@ class Workbook:
         self.names = [s.name for s in self._book.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
         self._hidden = {s.name for s in self._book.sheets_metadata if s.visible != SheetVisibleEnum.Visible}
 
-    def is_hidden(self, name: str) -> bool:
-        return name in self._hidden
-
     def grid(self, name: str) -> Grid:
         """Read one worksheet.
 
@@ -96,7 +93,7 @@ class Workbook:
         return Grid(
             name=name,
             rows=_rows(sheet),
-            hidden=self.is_hidden(name),
+            hidden=name in self._hidden,
             hidden_rows=facts.hidden_rows,
             hidden_columns=facts.hidden_columns,
             cell_findings=facts.cell_findings,

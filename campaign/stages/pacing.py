@@ -84,7 +84,7 @@ class SharedPacer:
         """Open the pace.
 
         Args:
-            path: the shared file (`pace_file`); None keeps the pace in memory.
+            path: the shared file (`Registry.pace_path`); None keeps the pace in memory.
             per_second: the limit, above 0 and at most `LIMIT_MAX`; of a fraction above 1 the whole part
                 counts, below 1 it is one request in so many seconds.
 

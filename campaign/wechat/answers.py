@@ -381,7 +381,6 @@ def _order(said: Mapping[str, str], claims: tuple[Claim, ...], *, raw: bytes) ->
         detail_id=said.get("detail_id", ""),
         total_amount=_fen(said.get("total_amount", "")),
         reason=said.get("reason", ""),
-        send_time=said.get("send_time", ""),
         refund_time=said.get("refund_time", ""),
         refund_amount=_fen(said.get("refund_amount", "")),
         claims=claims,

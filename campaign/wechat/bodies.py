@@ -62,7 +62,7 @@ class Bodies:
             name: "%b" if name in self._holes else value.replace("%", "%%")
             for name, value in sorted(zip(names, values, strict=True))
         }
-        message = message_of(form, key=self._api_key.replace("%", "%%"))
+        message = message_of(form, self._api_key.replace("%", "%%"))
         # No other value is laid out like a hole: of its own per cent signs each is doubled.
         return message, to_xml({**form, "sign": "%b"}).replace(_SECTION, b"%b")
 

@@ -82,5 +82,3 @@ DOWNLOADFUNDFLOW: Final = Call(
 BILL_TYPE: Final = "MCHT"
 #: ``sendminiprogramhb``'s constant ``notify_way``.
 NOTIFY_WAY: Final = "MINI_PROGRAM_JSAPI"
-#: ``sendgroupredpack``'s constant ``amt_type``.
-AMT_TYPE: Final = "ALL_RAND"

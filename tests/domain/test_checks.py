@@ -13,7 +13,6 @@ from campaign.domain.checks import (
     check_amount,
     check_field,
     check_openid,
-    check_packet,
     check_risk_info,
     check_scene,
     check_text,
@@ -193,9 +192,3 @@ def test_an_openid_that_passes_needs_no_escaping_anywhere(value: str) -> None:
     if check_openid(value) == ():
         assert value.isascii()
         assert value.replace("_", "").replace("-", "a").isalnum() or not value.strip("_-")
-
-
-def test_a_single_packet_is_checked_by_the_same_rules() -> None:
-    texts = {"wishing": "a", "send_name": "红" * 11, "act_name": "a", "remark": ""}
-    fields = [field for field, _ in check_packet(re_openid="", total_amount=99, texts=texts)]
-    assert fields == ["re_openid", "total_amount", "send_name", "remark"]

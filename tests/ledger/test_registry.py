@@ -15,7 +15,7 @@ import pytest
 from campaign.domain.campaign import Campaign
 from campaign.domain.days import DAY_S
 from campaign.errors import StorageError
-from campaign.ledger.registry import STATE_DIR_VARIABLE, Listed, Registry, Standing, pace_file
+from campaign.ledger.registry import STATE_DIR_VARIABLE, Listed, Registry, Standing
 from campaign.ports import SystemClock
 from tests.ledger.build import NOON_S, WIDE, StillClock, entry, open_ledger
 
@@ -182,13 +182,15 @@ def test_a_state_folder_that_cannot_be_used(tmp_path: Path) -> None:
         assert STATE_DIR_VARIABLE in str(stop.value.advice)
 
 
-def test_the_pace_is_one_file_for_each_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pace_is_one_file_for_each_kind(tmp_path: Path) -> None:
     """Sends and questions have limits of their own, each shared by all processes of the merchant."""
-    monkeypatch.setenv(STATE_DIR_VARIABLE, str(tmp_path / "state"))
-    kinds = ["sends", "queries"]
-    files = [pace_file(merchant="1900000109", gateway="rehearsal", kind=kind) for kind in kinds]
+    environ = {STATE_DIR_VARIABLE: str(tmp_path / "state")}
+    first, second = (
+        Registry.of(merchant="1900000109", gateway="rehearsal", environ=environ) for _ in range(2)
+    )
+    files = [first.pace_path(kind) for kind in ("sends", "queries")]
     assert [f.name for f in files] == ["sends.pace", "queries.pace"]
-    assert files[0] == pace_file(merchant="1900000109", gateway="rehearsal", kind="sends")
+    assert files[0] == second.pace_path("sends")
     assert files[0].parent.is_dir()
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wechatpy.pay.utils import calculate_signature, calculate_signature_hmac
 
-from campaign.wechat.signing import sign_hmac_sha256, sign_matches, sign_md5, workwx_sign
+from campaign.wechat.signing import sign_hmac_sha256, sign_matches, sign_md5
 
 KEY = "192006250b4c09247ec02edce69f6a2d"
 
@@ -73,20 +73,6 @@ parameter_sets = st.dictionaries(names, values, max_size=8)
 def test_the_vectors_of_the_reference(parameters: dict[str, str], md5: str, hmac_sha256: str) -> None:
     assert sign_md5(parameters, KEY) == md5
     assert sign_hmac_sha256(parameters, KEY) == hmac_sha256
-
-
-def test_wecoms_second_signature_covers_its_seven_fields_and_uses_the_secret() -> None:
-    parameters = {
-        "act_name": "XXX",
-        "mch_billno": "11111234567890",
-        "mch_id": "10000098",
-        "nonce_str": "qFKEgfig76DF9912fewmkp",
-        "re_openid": "oxTWIuGaIt6gTKsQRLau2M0yL16E",
-        "total_amount": "100",
-        "wxappid": "wx123456789",
-    }
-    assert workwx_sign(parameters, KEY) == "8B8D04AFC9FD08094CC5A0C2FA8BB60C"
-    assert workwx_sign({**parameters, "wishing": "not covered"}, KEY) == workwx_sign(parameters, KEY)
 
 
 def test_the_order_of_the_parameters_means_nothing() -> None:
