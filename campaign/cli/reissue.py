@@ -19,7 +19,7 @@ from campaign.errors import UsageError
 from campaign.ledger.store import Ledger
 from campaign.ports import SystemClock
 from campaign.report.files import file_stem, new_file, refuse_existing
-from campaign.sheet.write import write_tied_sheet
+from campaign.sheet.write import WARNING, write_tied_sheet
 from campaign.stages.reissue import LeftOut, Reissue, candidates, tied_rows
 from campaign.stages.reissue import reissue as ask_and_judge
 from campaign.text import text
@@ -103,9 +103,7 @@ def _write(
             own_headers=own_headers,
             columns=settings.columns,
             ids=known.key_column == "id",
-            warning=session.speech.say(
-                text("These columns give the packets their numbers. Correct the other columns only.")
-            ),
+            warning=session.speech.say(WARNING),
         )
 
 

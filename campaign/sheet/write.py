@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from campaign.domain.billno import Tie, is_openid_key, tie_check
+from campaign.domain.billno import Tie, tie_check
 from campaign.domain.money import yuan_text
 from campaign.errors import SetupError
 from campaign.sheet.columns import TIE_FIELDS, header_key, settings_columns, understand
@@ -21,6 +21,8 @@ from campaign.text import text
 if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
+#: What is said over the reserved columns.
+WARNING: Final = text("These columns give the packets their numbers. Correct the other columns only.")
 #: What a field's column is called, unless ``[columns]`` calls it otherwise.
 _HEADERS: Final[Mapping[str, Sequence[str]]] = {
     "re_openid": ("openid", "用户openid"),
@@ -65,18 +67,18 @@ def write_tied_sheet(
     own_headers: Sequence[str],
     columns: Mapping[str, str],
     warning: str,
-    ids: bool | None = None,
-) -> int:
-    """Write the rows into a workbook that `read_sheet` reads back as they are; returns how many.
+    ids: bool,
+) -> None:
+    """Write the rows into a workbook that `read_sheet` reads back as they are.
 
     Args:
         path: is written over.
         sheet: the worksheet's name.
         own_headers: the operator's own columns, in order.
         columns: the settings' ``[columns]``, with which the sheet will be read.
-        warning: said over the reserved columns.
+        warning: said over the reserved columns; `WARNING` in the reader's language.
         ids: whether the keys are ids; the sheet then has a column for them, and the openids may be
-            corrected. None: some key is not its row's openid.
+            corrected.
 
     Raises:
         SetupError: under ``[columns]`` the headers would not be understood.
@@ -85,9 +87,6 @@ def write_tied_sheet(
     from xlsxwriter import Workbook
     from xlsxwriter.exceptions import FileCreateError
 
-    rows = list(rows)
-    if ids is None:
-        ids = any(not is_openid_key(row.tie.row_key, row.re_openid) for row in rows)
     headers = _headers(columns, own_headers, ids=ids)
     book = Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent), "use_zip64": True})
     page = _Page(book, sheet, headers, warning)
@@ -99,7 +98,6 @@ def write_tied_sheet(
         book.close()
     except FileCreateError as error:
         raise OSError(*error.args[0].args) from error
-    return count
 
 
 class _Page:
@@ -163,9 +161,8 @@ class _Page:
 
 def _headers(columns: Mapping[str, str], own_headers: Sequence[str], *, ids: bool) -> list[tuple[str, str]]:
     """Field and header of every column, "" for the operator's own; proven to be read back as such."""
-    amount = "amount_yuan" if "amount_yuan" in columns.values() else "amount_fen"
-    if amount not in columns.values():
-        amount = "amount_yuan"
+    in_fen = "amount_fen" in columns.values() and "amount_yuan" not in columns.values()
+    amount = "amount_fen" if in_fen else "amount_yuan"
     known = settings_columns(columns)
     fields = ("re_openid", amount, *(["id"] if ids else []), *TEXT_FIELDS)
     headers = [(name, _header(name, columns, known)) for name in fields]

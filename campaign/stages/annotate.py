@@ -39,6 +39,7 @@ from campaign.sheet.columns import ANNOTATION, NUMBERED, Columns, column_letters
 from campaign.sheet.fix import FixSheet, certain_ties, fix_sheet, problems_by_row, without_mended
 from campaign.sheet.preview import Card, Preview
 from campaign.sheet.reader import open_list
+from campaign.sheet.write import WARNING
 from campaign.stages.standing import found_in_bills
 from campaign.text import Text, text
 from campaign.wechat.answers import explain
@@ -157,7 +158,7 @@ def _with_fix_sheet(
     told = list(notes)
     if sheet.rows:
         with new_file(job.fix) as path:
-            sheet.write(path, mch_id=job.options.mch_id, warning=job.say(_WARNING))
+            sheet.write(path, mch_id=job.options.mch_id, warning=job.say(WARNING))
         files.append(job.fix)
         told.append(
             text(
@@ -473,7 +474,6 @@ _TONES: Final = {
     Verdict.NEVER_SENT: Tone.OPEN,
     Verdict.UNKNOWN: Tone.OPEN,
 }
-_WARNING: Final = text("These columns give the packets their numbers. Correct the other columns only.")
 
 
 def _times(entry: Entry | None) -> tuple[str, str, str]:
