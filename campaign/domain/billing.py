@@ -63,11 +63,11 @@ class Billing:
 
     def paid_difference(self, ledger: Sum) -> Sum:
         """What the ledger calls taken from the account, and no bill explains."""
-        return less(plus(ledger, self.paid_ahead), self.paid, self.paid_later)
+        return ledger + self.paid_ahead - self.paid - self.paid_later
 
     def back_difference(self, ledger: Sum) -> Sum:
         """What the ledger calls come back, and no bill explains."""
-        return less(plus(ledger, self.back_ahead), self.back, self.back_later)
+        return ledger + self.back_ahead - self.back - self.back_later
 
     def _later(self, days_of: Callable[[Entry], frozenset[date]], entry: Entry) -> bool:
         if self.matched_at_s is None:
@@ -76,13 +76,3 @@ class Billing:
         if len(missing) <= _DAYS_MAX:
             self.missing |= missing
         return bool(missing)
-
-
-def plus(one: Sum, other: Sum) -> Sum:
-    """Both together."""
-    return Sum(one.rows + other.rows, one.fen + other.fen)
-
-
-def less(ledger: Sum, *parts: Sum) -> Sum:
-    """What the parts leave of the ledger's sum."""
-    return Sum(ledger.rows - sum(part.rows for part in parts), ledger.fen - sum(part.fen for part in parts))

@@ -81,3 +81,9 @@ class Sum:
         """Count one more row."""
         self.rows += 1
         self.fen += fen
+
+    def __add__(self, other: Sum) -> Sum:
+        return Sum(self.rows + other.rows, self.fen + other.fen)
+
+    def __sub__(self, other: Sum) -> Sum:
+        return Sum(self.rows - other.rows, self.fen - other.fen)

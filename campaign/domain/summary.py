@@ -45,10 +45,7 @@ class Totals:
     @property
     def difference(self) -> Sum:
         """Planned less the sum of all verdicts: zero rows and fen, or the totals must not be believed."""
-        return Sum(
-            self.planned.rows - sum(s.rows for s in self.verdicts.values()),
-            self.planned.fen - sum(s.fen for s in self.verdicts.values()),
-        )
+        return self.planned - sum(self.verdicts.values(), Sum())
 
 
 @dataclass(slots=True)
@@ -112,7 +109,7 @@ class Summary:
             self.last_sent_at_s = max(self.last_sent_at_s or entry.last_sent_at_s, entry.last_sent_at_s)
         if found not in DEBITED:
             return
-        closed_s = None if found is Verdict.UNCLAIMED else closed_at_s(entry)
+        closed_s = closed_at_s(entry, found)
         sent = None if sent_s is None else beijing_day(sent_s)
         closed = None if closed_s is None else beijing_day(closed_s)
         if sent is not None:
@@ -148,9 +145,14 @@ def sent_at_s(entry: Entry) -> float | None:
     return entry.last_sent_at_s if entry.last_sent_at_s is not None else entry.accepted_at_s
 
 
-def closed_at_s(entry: Entry) -> float | None:
-    """When the packet was opened or came back: WeChat Pay's own time, else when we learned of it."""
-    said = entry.rcv_time if entry.state is State.RECEIVED else entry.refund_time
+def closed_at_s(entry: Entry, found: Verdict) -> float | None:
+    """When a packet of this verdict was opened or came back; None where it was neither.
+
+    That is WeChat Pay's own time, or else when we learned of it.
+    """
+    if found not in (Verdict.CLAIMED, Verdict.REFUNDED):
+        return None
+    said = entry.rcv_time if found is Verdict.CLAIMED else entry.refund_time
     try:
         return moment_s(said)
     except ValueError:

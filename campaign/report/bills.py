@@ -25,8 +25,7 @@ _NAMED_MAX = 10
 
 def paid_by_ledger(summary: Summary) -> Sum:
     """What WeChat Pay took from the account."""
-    parts = [summary.totals.verdicts[found] for found in DEBITED]
-    return Sum(sum(part.rows for part in parts), sum(part.fen for part in parts))
+    return sum((summary.totals.verdicts[found] for found in DEBITED), Sum())
 
 
 def back_by_ledger(summary: Summary) -> Sum:

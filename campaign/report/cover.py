@@ -9,7 +9,6 @@ from typing import TypeVar
 from xlsxwriter.utility import xl_range_abs
 from xlsxwriter.worksheet import Worksheet
 
-from campaign.domain.billing import less, plus
 from campaign.domain.days import beijing_text
 from campaign.domain.money import Sum
 from campaign.domain.summary import Summary
@@ -115,7 +114,7 @@ class Cover:
         self._breakdown(VERDICT_TEXT, verdicts, ranges.verdict, ranges.amount)
         self.verdict_cells = self._cells(first, 0), self._cells(first, 2)
         total, last = self._row, self._row - 1
-        added = Sum(sum(s.rows for s in verdicts.values()), sum(s.fen for s in verdicts.values()))
+        added = sum(verdicts.values(), Sum())
         self._line(
             text("sum of the verdicts"),
             f"=SUM(B{first + 1}:B{last + 1})",
@@ -186,9 +185,8 @@ class Cover:
         summed = "+".join(f"SUM({c})" for c in cells)
         self._line(billed, f"={counted}", f"=ROUND({summed},2)", in_bills)
         self._line(LATER, f"={later.rows}", f"={yuan(later.fen)}", later)
-        self._check(
-            (first, first + 1), (first + 2, first + 3), difference=less(plus(ledger, ahead), in_bills, later)
-        )
+        difference = ledger + ahead - in_bills - later
+        self._check((first, first + 1), (first + 2, first + 3), difference=difference)
 
     def _states(self, summary: Summary, ranges: Ranges) -> None:
         self._section(text("States in the ledger"), text("state"))

@@ -36,11 +36,6 @@ _Type = str | pandas.CategoricalDtype
 _REPORTED: Final = {column.key: column.value for column in ENTRY_COLUMNS}
 
 
-def _closed_at_s(entry: Entry) -> float | None:
-    over = verdict(entry) in (Verdict.CLAIMED, Verdict.REFUNDED)
-    return closed_at_s(entry) if over else None
-
-
 #: name -> type, and its value; of a time, Unix seconds.
 _COLUMNS: Final[Mapping[str, tuple[_Type, Callable[[Entry], Any]]]] = {
     "campaign": (_CODE, attrgetter("campaign")),
@@ -59,7 +54,7 @@ _COLUMNS: Final[Mapping[str, tuple[_Type, Callable[[Entry], Any]]]] = {
     "accepted_at": (_TIME, attrgetter("accepted_at_s")),
     "rcv_time": (_TIME, _REPORTED["rcv_time"]),
     "refund_time": (_TIME, _REPORTED["refund_time"]),
-    "closed_at": (_TIME, _closed_at_s),
+    "closed_at": (_TIME, lambda entry: closed_at_s(entry, verdict(entry))),
     "settled_at": (_TIME, attrgetter("settled_at_s")),
 }
 _VALUES: Final = tuple(value for _, value in _COLUMNS.values())

@@ -61,7 +61,6 @@ class PageReport:
             self._left_out += 1
             return
         entry, say, need = line.entry, self._say, line.need
-        closed = closed_at_s(entry) if line.verdict in (Verdict.CLAIMED, Verdict.REFUNDED) else None
         row = (
             entry.row,
             entry.re_openid if self._facts.unmask else mask_openid(entry.re_openid),
@@ -69,7 +68,7 @@ class PageReport:
             _PLACE[line.verdict],
             say(evidence(entry)),
             _time(sent_at_s(entry)),
-            _time(closed),
+            _time(closed_at_s(entry, line.verdict)),
             entry.mch_billno,
             need and f"{say(need.reason)} → {say(OWNER_TEXT[need.owner])}: {say(need.advice)}",
         )

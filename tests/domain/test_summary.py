@@ -64,7 +64,7 @@ def test_money_by_day_is_the_money_by_verdict(entries):
     claimed, back = verdicts[Verdict.CLAIMED], verdicts[Verdict.REFUNDED]
     assert sum(d.sent.fen for d in days) == claimed.fen + back.fen + verdicts[Verdict.UNCLAIMED].fen
     assert sum(d.claimed.fen for d in days) == sum(
-        e.total_amount for e in entries if _is_claimed(e) and closed_at_s(e)
+        e.total_amount for e in entries if _is_claimed(e) and closed_at_s(e, Verdict.CLAIMED)
     )
     assert sum(s.rows for (_, m), s in summary.months.items() if m) == sum(d.refunded.rows for d in days)
     assert sum(d.refunded.fen for d in days) == summary.refunded_fen
@@ -122,7 +122,7 @@ def test_what_came_back_in_part_only_counts_with_that_part_and_the_rest_is_paid(
 @pytest.mark.parametrize("said", ["", "2026/03/03 20:01", "2026-03-03T20:01:00"])
 def test_where_wechat_names_no_time_the_moment_we_learned_it_counts(said):
     settled = entry(State.RECEIVED, rcv_time=said, settled_at_s=SENT + 3600)
-    assert closed_at_s(settled) == SENT + 3600
+    assert closed_at_s(settled, Verdict.CLAIMED) == SENT + 3600
 
 
 def test_hours_until_opening_are_counted_from_the_request_and_never_negative():
