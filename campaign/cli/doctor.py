@@ -22,11 +22,9 @@ from campaign.domain.days import MIDNIGHT_MARGIN_S, beijing_day
 from campaign.errors import CampaignError, GatewayError, NoAnswer, SetupError
 from campaign.ledger.store import Ledger
 from campaign.ports import SystemClock
+from campaign.stages.news import CERTIFICATE_WARNING_S
 from campaign.text import Text, text
 from campaign.wechat.answers import explain
-
-#: A certificate is replaced by hand, and that takes a few days (R8).
-_CERTIFICATE_WARNING_DAYS: Final = 30
 
 
 class Mark(StrEnum):
@@ -130,13 +128,13 @@ def _certificate(settings: Settings) -> Finding:
         return _wrong("certificate", error)
     if certificate is None:
         return Finding("certificate", Mark.SKIPPED, text("Certificate: none is needed for this gateway."))
-    days = (certificate.not_after - datetime.now(UTC)).days
+    left = certificate.not_after - datetime.now(UTC)
     until = beijing_day(certificate.not_after.timestamp())
-    if days < _CERTIFICATE_WARNING_DAYS:
+    if left.total_seconds() < CERTIFICATE_WARNING_S:
         return Finding(
             "certificate",
             Mark.WARNING,
-            text("Certificate: ends in {days} days, on {date}.", days=days, date=until),
+            text("Certificate: ends in {days} days, on {date}.", days=left.days, date=until),
             text("Apply for a new one on the merchant platform now; both are valid for a while."),
         )
     if settings.merchant.mch_id not in certificate.common_name:

@@ -12,7 +12,7 @@ from typing import Final
 
 from campaign.domain.days import DAY_S
 from campaign.domain.decision import LAST_ASK_S, REPEAT_WINDOW_S
-from campaign.domain.state import OPEN, State
+from campaign.domain.state import OPEN, TAKEN, State
 from campaign.domain.verdict import CLAIM_WINDOW_S, QUERY_WINDOW_S, WARN_S
 from campaign.text import Text, text
 
@@ -76,7 +76,6 @@ class Deadline:
 Aged = tuple[int, int, float | None]
 
 _UNDECIDED: Final = frozenset({State.IN_DOUBT, State.PARKED})
-_DEBITED: Final = frozenset({State.ACCEPTED, State.RECEIVED, State.REFUNDED})
 
 WINDOWS: Final = (
     Window(cliff=Cliff.CLAIM, states=frozenset({State.ACCEPTED}), since=Since.TAKEN, ends_s=CLAIM_WINDOW_S),
@@ -105,7 +104,7 @@ WINDOWS: Final = (
         ends_s=QUERY_WINDOW_S,
         near_s=QUERY_WINDOW_S,
     ),
-    Window(cliff=Cliff.BILL, states=_DEBITED, since=Since.TAKEN, ends_s=BILL_WINDOW_S, near_s=7 * DAY_S),
+    Window(cliff=Cliff.BILL, states=TAKEN, since=Since.TAKEN, ends_s=BILL_WINDOW_S, near_s=7 * DAY_S),
 )
 
 CLIFF_TEXT: Final[dict[Cliff, Text]] = {

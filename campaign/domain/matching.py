@@ -35,7 +35,7 @@ from campaign.domain.finding import (
     unknown_business,
 )
 from campaign.domain.money import Sum
-from campaign.domain.state import OPEN, State
+from campaign.domain.state import OPEN, TAKEN, State
 from campaign.domain.verdict import DEBITED, Verdict, verdict
 from campaign.text import Text
 
@@ -43,7 +43,6 @@ from campaign.text import Text
 _SETTLING_S: Final = 600.0
 #: The first day that has a bill (R10.2).
 _FIRST_BILL: Final = date(2017, 6, 1)
-_PAID: Final = frozenset({State.ACCEPTED, State.RECEIVED, State.REFUNDED})
 _LOUDNESS: Final = {kind: place for place, kind in enumerate(Kind)}
 
 
@@ -288,7 +287,7 @@ class _Matching:
             self.found.ledger_sent.add(entry.total_amount)
         if len(debits) > 1:
             return two_debits(entry, debits)
-        if entry.state not in _PAID:
+        if entry.state not in TAKEN:
             return debit_unexpected(entry, debits)
         return (
             amount_differs(entry, debits, entry.total_amount) if debits[0].fen != entry.total_amount else None

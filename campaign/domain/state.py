@@ -71,6 +71,9 @@ SETTLED: Final = frozenset({State.RECEIVED, State.REFUNDED, State.REJECTED, Stat
 #: Something is at WeChat Pay, or may be; reconciliation asks about these.
 OPEN: Final = frozenset({State.IN_DOUBT, State.PARKED, State.ACCEPTED})
 
+#: Taken by WeChat Pay: the money left the account, for a while at least.
+TAKEN: Final = frozenset({State.ACCEPTED, State.RECEIVED, State.REFUNDED})
+
 #: Counted against every cap: the money has left, or may have.
 COMMITTED: Final = frozenset({State.IN_DOUBT, State.PARKED, State.ACCEPTED, State.RECEIVED})
 

@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Final
 
 from campaign.domain.answer import Outcome, Status
-from campaign.domain.days import DAY_S
 from campaign.domain.deadline import Aged, Since, Window
 from campaign.domain.entry import Entry
 from campaign.domain.state import State
+from campaign.domain.verdict import WARN_S
 from campaign.ledger.chain import NUMBERS, PLANNED_EVENT, TOLD_OF, Chain
 from campaign.ledger.records import Attempt, Question, SentPacket
 from campaign.ledger.rows import (
@@ -26,9 +26,6 @@ from campaign.ledger.rows import (
     unpacked_together,
 )
 from campaign.ledger.schema import PARTLY_REFUNDED
-
-#: From this age on an accepted packet is shown to a person: five days later nobody can ask any more (R4).
-QUERY_WARNING_S: Final = 25 * DAY_S
 
 #: Rows and fen of each state in a campaign without entries.
 _NO_ROWS: Final = dict.fromkeys(State, (0, 0))
@@ -229,7 +226,7 @@ class Reading(Chain):
                 UNION {of_campaign} state = 'accepted' AND accepted_at_s <= :old_s
             ) ORDER BY sheet, row
         """
-        return self._each(entry_of, sql, {"campaign": campaign, "old_s": now_s - QUERY_WARNING_S})
+        return self._each(entry_of, sql, {"campaign": campaign, "old_s": now_s - WARN_S})
 
     # Sums
 

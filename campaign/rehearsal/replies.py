@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from campaign.domain.days import beijing_time
+from campaign.domain.days import beijing_text
 from campaign.rehearsal.books import Order
 from campaign.rehearsal.faults import Strike
 
@@ -144,20 +144,16 @@ def described(order: Order, mch_id: str, now: float) -> dict[str, str]:
     }
     if order.reason:
         fields["reason"] = order.reason
-    fields["send_time"] = _moment(order.stored_s if order.paid_s is None else order.paid_s)
+    fields["send_time"] = beijing_text(order.stored_s if order.paid_s is None else order.paid_s)
     if status == "REFUND" and order.refunded_s is not None:
-        fields["refund_time"] = _moment(order.refunded_s)
+        fields["refund_time"] = beijing_text(order.refunded_s)
         fields["refund_amount"] = str(order.total_amount)
     if status == "RECEIVED" and order.claimed_s is not None:
         fields["hblist"] = (
             f"<hbinfo>\n<openid><![CDATA[{order.re_openid}]]></openid>\n<amount>{order.total_amount}</amount>\n"
-            f"<rcv_time><![CDATA[{_moment(order.claimed_s)}]]></rcv_time>\n</hbinfo>"
+            f"<rcv_time><![CDATA[{beijing_text(order.claimed_s)}]]></rcv_time>\n</hbinfo>"
         )
     return fields
-
-
-def _moment(at_s: float) -> str:
-    return beijing_time(at_s).strftime("%Y-%m-%d %H:%M:%S")
 
 
 _BARE: Final = frozenset({"total_amount", "total_num", "refund_amount"})

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from campaign.sheet.cells import Cell, is_empty, text_of
 from campaign.sheet.columns import ANNOTATION, NUMBERED, Columns, column_index, column_letters
 from campaign.sheet.facts import DAMAGE
-from campaign.sheet.grid import Grid
+from campaign.sheet.grid import CELL_LENGTH_MAX, Grid
 from campaign.sheet.preview import Preview, add_preview, write_preview
 from campaign.sheet.reader import SheetList, open_grids, open_list
 from campaign.sheet.reading import ReadOptions
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 CELLS_KEPT_MAX: Final = 1_000_000
 #: Excel opens slowly with very many comments; the reason stands in its own column anyway.
 _COMMENTS_MAX: Final = 5_000
-#: Excel's limits.
-_CELL_LENGTH_MAX: Final = 32_767
+#: Excel's limit.
 _SHEET_NAME_MAX: Final = 31
 _NOT_IN_SHEET_NAMES: Final = re.compile(r"[\[\]:*?/\\]|^'|'$")
 #: What no cell may hold (XML 1.0).
@@ -198,7 +197,7 @@ def _characters(words: str) -> int:
 
 
 def _clean(words: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", words)[:_CELL_LENGTH_MAX]
+    return _FORBIDDEN.sub("\ufffd", words)[:CELL_LENGTH_MAX]
 
 
 # The workbook itself
@@ -482,7 +481,7 @@ class _Plain:
                 page.set_column(at, at, None, None, {"hidden": True})
 
     def _write_cell(self, page: Any, number: int, at: int, cell: Cell, *, problem: bool) -> None:
-        words = text_of(cell)[:_CELL_LENGTH_MAX]
+        words = text_of(cell)[:CELL_LENGTH_MAX]
         if isinstance(cell, int | float) and not isinstance(cell, bool) and not words.strip("-0123456789."):
             page.write_number(number - 1, at, cell, self._problem if problem else None)
         elif problem or not is_empty(cell):

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from campaign.sheet.columns import column_letters
+
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
@@ -108,14 +110,13 @@ def _last_column(block: _Block) -> int:
 def add_preview(book: Workbook, preview: Preview) -> None:
     """Add the worksheet behind those of an openpyxl workbook."""
     from openpyxl.styles import Alignment, Font, PatternFill
-    from openpyxl.utils import get_column_letter
 
     if preview.name in book.sheetnames:
         del book[preview.name]
     sheet = book.create_sheet(preview.name)
     sheet.sheet_view.showGridLines = False
     for column, width in _widths():
-        sheet.column_dimensions[get_column_letter(column + 1)].width = width
+        sheet.column_dimensions[column_letters(column)].width = width
     for row, height in _heights(preview):
         sheet.row_dimensions[row + 1].height = height
     for block in _blocks(preview):

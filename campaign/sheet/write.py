@@ -15,6 +15,7 @@ from campaign.domain.billno import Tie, tie_check
 from campaign.domain.money import yuan_text
 from campaign.errors import SetupError
 from campaign.sheet.columns import TIE_FIELDS, header_key, settings_columns, understand
+from campaign.sheet.grid import CELL_LENGTH_MAX
 from campaign.sheet.texts import TEXT_FIELDS
 from campaign.text import text
 
@@ -39,8 +40,6 @@ _HEADERS: Final[Mapping[str, Sequence[str]]] = {
 _WIDTHS: Final = {"re_openid": 31, "amount_yuan": 14, "amount_fen": 14, "issue": 7, "check": 11}
 _WIDTH: Final = 20
 _COMMENT_MAX: Final = 2000
-#: Excel's limit.
-_CELL_LENGTH_MAX: Final = 32_767
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +144,7 @@ class _Page:
                 self.sheet.write_string(at, column, value, style)
         for header, value in row.own.items():
             if value:
-                self.sheet.write_string(at, self._own[header], value[:_CELL_LENGTH_MAX], self._text)
+                self.sheet.write_string(at, self._own[header], value[:CELL_LENGTH_MAX], self._text)
         if row.note:
             self.sheet.write_comment(at, 0, row.note[:_COMMENT_MAX], {"x_scale": 2})
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from campaign.domain.packet import OWN_PARAMETERS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -50,7 +52,7 @@ SENDREDPACK: Final = Call(
     path="/mmpaymkttransfers/sendredpack",
     required=_ANY_PACKET | {"client_ip"},
     optional=_PROVIDER | {"scene_id", "risk_info"},
-    own=("mch_billno", "nonce_str", "re_openid", "total_amount"),
+    own=OWN_PARAMETERS,
 )
 #: The group packet (R2.5), shut down on 2024-06-05 (R1).
 SENDGROUPREDPACK: Final = Call(
