@@ -101,8 +101,8 @@ def audit(session: Session) -> int:
         session.tell(
             text(
                 "Somebody or something altered the ledger. Keep a copy of it, take the last backup that "
-                "passes "
-                "this audit, and run the campaigns again: every number is asked about before it is sent."
+                "passes this audit, and run the campaigns again: every number is asked about before it is "
+                "sent."
             )
         )
     return EXIT_DONE if good else EXIT_NEEDS_PERSON

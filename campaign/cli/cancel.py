@@ -17,8 +17,7 @@ from campaign.text import text
     "cancel",
     help=text(
         "Close a campaign: what was not sent yet is withdrawn, nothing is repeated, and what was sent is "
-        "only "
-        "asked about. `campaign run SHEET --reopen` takes it up again."
+        "only asked about. `campaign run SHEET --reopen` takes it up again."
     ),
     examples=("campaign cancel lantern",),
 )

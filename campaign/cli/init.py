@@ -277,8 +277,7 @@ TEMPLATE: Final[Sequence[Table]] = (
                 text(
                     "An address that holds a key is a secret: say where it is, as with api_key. Examples: "
                     "wecombot://KEY/  dingtalk://SECRET@TOKEN/  feishu://TOKEN/  "
-                    "mailtos://USER:PASSWORD@HOST  "
-                    "jsons://HOST/PATH"
+                    "mailtos://USER:PASSWORD@HOST  jsons://HOST/PATH"
                 ),
                 idle=True,
             ),

@@ -230,9 +230,8 @@ def _may_repeat_parked(
         return False
     return yes or session.ask(
         text(
-            "WeChat Pay holds {rows} packets, {yuan} yuan, and does not pay them. Send them again under "
-            "the same "
-            "numbers? If the cause is not removed yet, say no.",
+            "WeChat Pay holds {rows} packets, {yuan} yuan, and does not pay them. Send them again under the "
+            "same numbers? If the cause is not removed yet, say no.",
             rows=rows,
             yuan=yuan_grouped(fen),
         )

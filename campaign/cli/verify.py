@@ -67,15 +67,13 @@ def verify(session: Session, file: Path) -> int:
 def _told(found: Verified) -> Text:
     if not found.in_chain:
         return text(
-            "The event that this report was made after is not in the ledger: one of the two was altered, "
-            "or the "
-            "ledger is an older copy."
+            "The event that this report was made after is not in the ledger: one of the two was altered, or "
+            "the ledger is an older copy."
         )
     if found.difference is not None:
         return text(
             "This report does not fit the ledger. First difference: {place} says {found}, and the ledger "
-            "says "
-            "{expected}.",
+            "says {expected}.",
             place=found.difference.place,
             found=repr(found.difference.found),
             expected=repr(found.difference.expected),

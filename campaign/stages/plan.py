@@ -251,8 +251,7 @@ def _same_list(common: Overlap) -> SameListAgain:
     return SameListAgain(
         text(
             "{rows} of the {all} rows to be paid, {yuan} yuan, have the same openid and amount in the "
-            "campaign "
-            "{campaign}. Nothing was sent.",
+            "campaign {campaign}. Nothing was sent.",
             rows=common.rows,
             all=common.of_rows,
             yuan=yuan_grouped(common.fen),
@@ -276,10 +275,9 @@ def _refuse_another_list(ledger: Ledger, drafted: Draft, sheet: SheetFacts) -> N
     assert known is not None
     raise SameListAgain(
         text(
-            "The campaign {campaign} has {rows} rows, planned on {date}, and this sheet lacks {missing} "
-            "of them "
-            "and brings {new} new ones: it looks like another list under the same name. Rows that were sent "
-            "will not be sent again. Nothing was sent.",
+            "The campaign {campaign} has {rows} rows, planned on {date}, and this sheet lacks {missing} of "
+            "them and brings {new} new ones: it looks like another list under the same name. Rows that were "
+            "sent will not be sent again. Nothing was sent.",
             campaign=drafted.campaign,
             rows=rows,
             date=beijing_day(known.created_at_s).isoformat(),
@@ -287,9 +285,9 @@ def _refuse_another_list(ledger: Ledger, drafted: Draft, sheet: SheetFacts) -> N
             new=len(drafted.new),
         ),
         advice=text(
-            "If it is another list, give it a name of its own with --name. If it is the same one, put "
-            "the missing "
-            "rows back; to stop paying for good what was not sent yet, use `campaign cancel {campaign}`.",
+            "If it is another list, give it a name of its own with --name. If it is the same one, put the "
+            "missing rows back; to stop paying for good what was not sent yet, use `campaign cancel "
+            "{campaign}`.",
             campaign=drafted.campaign,
         ),
     )
