@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from campaign.cli.answers import EXIT_DONE, EXIT_NEEDS_PERSON
 from campaign.cli.frame import Session, answers_json, command, pass_session
 from campaign.cli.names import existing_ledger
+from campaign.ledger.store import Ledger
 from campaign.ports import SystemClock
-from campaign.text import text
+from campaign.text import Text, text
 
 #: So many places are named; one is enough to stop trusting.
 _NAMED: Final = 20
+#: What is wrong, as the JSON calls it -> what finds its places, and a sentence about one of them.
+_LOOKS: Final[Mapping[str, tuple[Callable[[Ledger], Iterator[Any]], Callable[[Any], Text]]]] = {
+    "broken_events": (
+        Ledger.broken_events,
+        lambda number: text(
+            "Event {number} was altered, or one in front of it or a row that it planned is missing.",
+            number=number,
+        ),
+    ),
+    "unexplained": (
+        Ledger.unexplained,
+        lambda number: text("The state of {number} does not follow from its events.", number=number),
+    ),
+    "altered_rows": (
+        Ledger.altered_entries,
+        lambda number: text("The row of {number} is not the one that its events tell of.", number=number),
+    ),
+    "altered_sums": (
+        Ledger.miscounted,
+        lambda name: text(
+            "The sums of {campaign}, by which budgets are kept, are not those of its rows.", campaign=name
+        ),
+    ),
+    "altered_days": (
+        lambda ledger: (day.isoformat() for day in ledger.miscounted_days()),
+        lambda day: text(
+            "The sums of {date}, by which daily limits are kept, are not those of what was sent on that day.",
+            date=day,
+        ),
+    ),
+    "altered_matches": (
+        Ledger.broken_matches,
+        lambda name: text(
+            "What the match of {campaign} with the funds bills brought was altered.", campaign=name
+        ),
+    ),
+    "altered_bills": (
+        Ledger.broken_bills,
+        lambda file: text("The kept funds bill {file} was altered, or is missing.", file=file),
+    ),
+}
 
 
 @command(
@@ -25,73 +68,17 @@ _NAMED: Final = 20
 def audit(session: Session) -> int:
     settings = session.settings()
     with existing_ledger(settings, SystemClock()) as ledger:
-        broken = list(islice(ledger.broken_events(), _NAMED)) if ledger else []
-        unexplained = list(islice(ledger.unexplained(), _NAMED)) if ledger else []
-        altered = list(islice(ledger.altered_entries(), _NAMED)) if ledger else []
-        miscounted = list(islice(ledger.miscounted(), _NAMED)) if ledger else []
-        days = list(islice(ledger.miscounted_days(), _NAMED)) if ledger else []
-        matches = list(islice(ledger.broken_matches(), _NAMED)) if ledger else []
-        bills = list(islice(ledger.broken_bills(), _NAMED)) if ledger else []
+        found = {
+            what: list(islice(places(ledger), _NAMED)) if ledger else []
+            for what, (places, _) in _LOOKS.items()
+        }
         events, digest = ledger.head() if ledger else (0, "")
-    good = not (broken or unexplained or altered or miscounted or days or matches or bills)
+    good = not any(found.values())
     if session.json:
-        session.answer_json(
-            {
-                "good": good,
-                "events": events,
-                "head": digest,
-                "broken_events": broken,
-                "unexplained": unexplained,
-                "altered_rows": altered,
-                "altered_sums": miscounted,
-                "altered_days": [day.isoformat() for day in days],
-                "altered_matches": matches,
-                "altered_bills": bills,
-            }
-        )
-    for number in broken:
-        session.tell(
-            text(
-                "Event {number} was altered, or one in front of it or a row that it planned is missing.",
-                number=number,
-            ),
-            style="bold red",
-        )
-    for mch_billno in unexplained:
-        session.tell(
-            text("The state of {number} does not follow from its events.", number=mch_billno),
-            style="bold red",
-        )
-    for mch_billno in altered:
-        session.tell(
-            text("The row of {number} is not the one that its events tell of.", number=mch_billno),
-            style="bold red",
-        )
-    for name in miscounted:
-        session.tell(
-            text(
-                "The sums of {campaign}, by which budgets are kept, are not those of its rows.", campaign=name
-            ),
-            style="bold red",
-        )
-    for day in days:
-        session.tell(
-            text(
-                "The sums of {date}, by which daily limits are kept, are not those of what was sent on that "
-                "day.",
-                date=day.isoformat(),
-            ),
-            style="bold red",
-        )
-    for name in matches:
-        session.tell(
-            text("What the match of {campaign} with the funds bills brought was altered.", campaign=name),
-            style="bold red",
-        )
-    for file in bills:
-        session.tell(
-            text("The kept funds bill {file} was altered, or is missing.", file=file), style="bold red"
-        )
+        session.answer_json({"good": good, "events": events, "head": digest, **found})
+    for what, (_, told) in _LOOKS.items():
+        for place in found[what]:
+            session.tell(told(place), style="bold red")
     if good:
         session.tell(
             text("All {events} events are whole, and every state follows from them.", events=events),
