@@ -29,7 +29,7 @@ from campaign.ledger.store import Ledger
 from campaign.notify import Told
 from campaign.notify import tell as tell_people
 from campaign.ports import Clock
-from campaign.report.files import file_stem
+from campaign.report.files import report_path
 from campaign.report.metrics import CampaignFigures, NightFigures, write_metrics
 from campaign.stages.match import match
 from campaign.stages.news import of_night
@@ -198,7 +198,7 @@ def _watch(
         ),
         report=report,
         has_report=lambda campaign: all(
-            (places.reports / f"{file_stem(campaign)}-report.{name}").exists() for name in FORMATS
+            report_path(places.reports, campaign, kind).exists() for kind in FORMATS
         ),
         stopped=stop.asked,
     )

@@ -33,6 +33,11 @@ def file_stem(campaign: str) -> str:
     return f"{stem}-{digest}" if stem else f"campaign-{digest}"
 
 
+def report_path(folder: Path, campaign: str, kind: str) -> Path:
+    """Where a campaign's report of one kind (``xlsx``, ``csv`` …) stands in a folder."""
+    return folder / f"{file_stem(campaign)}-report.{kind}"
+
+
 def refuse_existing(paths: Sequence[Path]) -> None:
     """Stop before anything is written.
 

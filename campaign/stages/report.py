@@ -19,7 +19,7 @@ from campaign.errors import UsageError
 from campaign.ledger.records import EventKind
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock
-from campaign.report.files import file_stem, new_file, refuse_existing
+from campaign.report.files import new_file, refuse_existing, report_path
 from campaign.report.history import Trace, traces
 from campaign.report.lines import Facts, Format, Say, line_of
 from campaign.report.seal import Digest, Seal
@@ -92,7 +92,7 @@ def write_report(
         unmask=unmask,
         head=ledger.head(),
     )
-    paths = {name: out / f"{file_stem(campaign.name)}-report.{name}" for name in formats}
+    paths = {name: report_path(out, campaign.name, name) for name in formats}
     if not force:
         refuse_existing(list(paths.values()))
     _write(ledger, facts, paths, say=say)
