@@ -40,7 +40,7 @@ class Progress:
         self._begun_s = self._shown_s
         totals = ledger.totals(campaign)
         self._rows = sum(rows for rows, _ in totals.values())
-        self._planned_first = totals.get(State.PLANNED, (0, 0))[0]
+        self._planned_first = totals[State.PLANNED][0]
         self._bar = Bar(
             BarColumn(),
             MofNCompleteColumn(),
@@ -71,7 +71,7 @@ class Progress:
             return
         self._shown_s = now_s
         totals = self._ledger.totals(self._campaign)
-        planned_rows, planned_fen = totals.get(State.PLANNED, (0, 0))
+        planned_rows, planned_fen = totals[State.PLANNED]
         sent_fen = sum(fen for _, fen in totals.values()) - planned_fen
         if self._terminal:
             self._bar.update(

@@ -13,14 +13,13 @@ from campaign.cli.frame import Session, answers_json, command, option, pass_sess
 from campaign.cli.gateway import open_gateway
 from campaign.cli.names import chosen_campaigns, existing_ledger, other_ledgers
 from campaign.domain.campaign import HaltReason
-from campaign.errors import SetupError
 from campaign.ledger.lock import try_hold
 from campaign.ports import SystemClock
 from campaign.stages.reconcile import reconcile as reconcile_campaigns
 from campaign.stages.shift import Shift
 from campaign.stages.standing import standing
 from campaign.text import text
-from campaign.wechat.answers import explain
+from campaign.wechat.answers import refused_settings
 
 
 @command(
@@ -79,5 +78,4 @@ def _refuse_wrong_settings(shifts: Iterable[Shift]) -> None:
     """Certificate, key or appid refused, and nothing sent: that is for the engineer to solve (exit 4)."""
     for shift in shifts:
         if shift.halt and shift.halt.reason is HaltReason.SETTINGS and not shift.requests:
-            meaning = explain(shift.halt.err_code)
-            raise SetupError(meaning.cause, advice=meaning.advice)
+            raise refused_settings(shift.halt.err_code)

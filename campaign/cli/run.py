@@ -218,14 +218,14 @@ def is_unfinished(ledger: Ledger, campaign: str) -> bool:
     """Whether anything could be sent, repeated or asked about; a finished campaign needs no gateway."""
     totals = ledger.totals(campaign)
     planned, _ = ledger.waiting(campaign)
-    return planned > 0 or any(totals.get(state, (0, 0))[0] for state in (State.IN_DOUBT, State.PARKED))
+    return planned > 0 or any(totals[state][0] for state in (State.IN_DOUBT, State.PARKED))
 
 
 def _may_repeat_parked(
     session: Session, settings: Settings, ledger: Ledger, campaign: str, *, yes: bool
 ) -> bool:
     """Packets that WeChat Pay holds are sent again, under the same number, only if somebody wants that."""
-    rows, fen = ledger.totals(campaign).get(State.PARKED, (0, 0))
+    rows, fen = ledger.totals(campaign)[State.PARKED]
     if not rows or settings.parked.repeat == "auto":
         return False
     return yes or session.ask(

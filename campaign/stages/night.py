@@ -22,7 +22,7 @@ from campaign.domain.deadline import BILL_WINDOW_S, Deadline
 from campaign.domain.entry import Todo
 from campaign.domain.finding import Finding
 from campaign.domain.matching import Match
-from campaign.errors import CampaignError, NotFinished, SetupError
+from campaign.errors import CampaignError, NotFinished
 from campaign.ledger.nights import Memory
 from campaign.ledger.store import Ledger
 from campaign.ports import Clock
@@ -31,7 +31,7 @@ from campaign.stages.match import keep, touched
 from campaign.stages.reconcile import reconcile
 from campaign.stages.shift import Desk, Shift
 from campaign.stages.standing import Standing, standing
-from campaign.wechat.answers import explain
+from campaign.wechat.answers import refused_settings
 
 #: WeChat Pay makes a day's bill the next morning (R10.2); two days later a missing one is a failure.
 _BILL_PATIENCE: Final = timedelta(days=2)
@@ -182,8 +182,7 @@ def _note_shift(watch: Watch, result: Night, shift: Shift) -> None:
         rows={state.value: rows for state, (rows, _) in totals.items() if rows},
     )
     if shift.halt and shift.halt.reason is HaltReason.SETTINGS:
-        meaning = explain(shift.halt.err_code)
-        result.failures.append(SetupError(meaning.cause, advice=meaning.advice))
+        result.failures.append(refused_settings(shift.halt.err_code))
 
 
 # Matching

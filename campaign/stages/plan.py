@@ -268,7 +268,7 @@ def _same_list(common: Overlap) -> SameListAgain:
 def _refuse_another_list(ledger: Ledger, drafted: Draft, sheet: SheetFacts) -> None:
     totals = ledger.totals(drafted.campaign)
     rows = sum(count for count, _ in totals.values())
-    finished = not totals.get(State.PLANNED, (0, 0))[0]
+    finished = not totals[State.PLANNED][0]
     if sheet.partial or not is_another_list(drafted, known_rows=rows, finished=finished):
         return
     known = ledger.campaign(drafted.campaign)

@@ -16,12 +16,12 @@ from campaign.domain.days import HOUR_S
 from campaign.domain.mask import mask_inside, mask_openid
 from campaign.domain.money import yuan_text
 from campaign.domain.state import OPEN, State
-from campaign.errors import NotFinished, SetupError, UsageError
+from campaign.errors import NotFinished, UsageError
 from campaign.ledger.records import SentPacket
 from campaign.ledger.store import Ledger
 from campaign.stages.shift import Asked, Desk, ask, ask_all, judged, keep_answers
 from campaign.text import text
-from campaign.wechat.answers import explain
+from campaign.wechat.answers import refused_settings
 from campaign.wechat.envelope import HBLIST, Malformed, flat, from_xml
 
 LIMIT_DEFAULT: Final = 20
@@ -192,8 +192,7 @@ def ask_status(desk: Desk, packet: SentPacket, *, unmask: bool = False) -> Recor
             desk.ledger.set_ask_first(entry.campaign, now_s)  # it left, and this ledger is behind the truth
     answer = asked.answer
     if answer.reach is Reach.ABORT:
-        meaning = explain(answer.err_code)
-        raise SetupError(meaning.cause, advice=meaning.advice)
+        raise refused_settings(answer.err_code)
     if answer.status is None:
         raise NotFinished(
             text(

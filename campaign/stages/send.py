@@ -10,9 +10,8 @@ from tenacity import RetryCallState, Retrying, retry_if_result
 
 from campaign.domain.answer import Reach, Status
 from campaign.domain.campaign import Halt, HaltReason
-from campaign.errors import SetupError
 from campaign.stages.shift import Desk, Shift, ask, ask_all, keep_answers
-from campaign.wechat.answers import explain
+from campaign.wechat.answers import refused_settings
 
 #: How many of the first planned numbers are asked about before a process sends for the first time.
 PROBE_ROWS: Final = 8
@@ -109,8 +108,7 @@ def _behind_the_truth(shift: Shift) -> bool:
             return False
         answer = ask(desk, entry).answer
         if answer.reach is Reach.ABORT:
-            meaning = explain(answer.err_code)
-            raise SetupError(meaning.cause, advice=meaning.advice)
+            raise refused_settings(answer.err_code)
         if answer.status is None:
             shift.halt = Halt(reason=HaltReason.UNREACHABLE, err_code=answer.err_code)
             return False

@@ -29,11 +29,11 @@ from campaign.domain.decision import (
 from campaign.domain.entry import Claim, Entry, Flag, Sending, Todo
 from campaign.domain.limits import Cap, Limits
 from campaign.domain.state import SETTLED, State
-from campaign.errors import GatewayError, NotSent, SetupError
+from campaign.errors import GatewayError, NotSent
 from campaign.ledger.store import Ledger, QueryResult, SendResult
 from campaign.ports import Clock, Gateway, Pacer
 from campaign.stages.crew import COMPANY_MAX, Crew, Job, Leave, Pause, carry_out
-from campaign.wechat.answers import explain
+from campaign.wechat.answers import refused_settings
 
 #: A begun request leaves within about so long, so its day and its turn are those of its commit.
 _BEGIN_AHEAD_S: Final = 5.0
@@ -371,7 +371,7 @@ class Shift:
     def _unpaid_fen(self) -> int:
         """What the campaign still has to send, in fen: how much money has to be there."""
         totals = self.desk.ledger.totals(self.campaign)
-        return sum(totals.get(s, (0, 0))[1] for s in (State.PLANNED, State.IN_DOUBT, State.PARKED))
+        return sum(totals[s][1] for s in (State.PLANNED, State.IN_DOUBT, State.PARKED))
 
     def _next_due_s(self) -> float | None:
         desk = self.desk
@@ -462,8 +462,7 @@ def ask_all(
             answers[asked.entry.mch_billno] = asked
             unreached = 0 if asked.reached else unreached + 1
             if asked.answer.reach is Reach.ABORT:
-                meaning = explain(asked.answer.err_code)
-                raise SetupError(meaning.cause, advice=meaning.advice)
+                raise refused_settings(asked.answer.err_code)
             if asked.answer.reach is Reach.PACE:
                 desk.query_pacer.slow_down()
     if desk.stopped():

@@ -215,7 +215,7 @@ def send_packet(
 
     def decided() -> bool:
         entry = desk.ledger.entry(number)
-        return entry is not None and entry.state not in (State.PLANNED, State.IN_DOUBT, State.PARKED)
+        return entry is not None and not is_open(entry)
 
     return send(desk, CAMPAIGN, wait_s=wait_s, pause=pause, say_behind=say_behind, enough=decided).halt
 

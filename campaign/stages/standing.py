@@ -56,7 +56,7 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
     totals = ledger.totals(name)
     return Standing(
         campaign=campaign,
-        totals={state: totals[state] for state in State if totals.get(state, (0, 0))[0]},
+        totals={state: totals[state] for state in State if totals[state][0]},
         halt=halt or current_halt(ledger, campaign),
         needs=tuple(sorted(needs.values(), key=lambda each: (each[0].sheet, each[0].row))),
         held=ledger.held(name)[0],

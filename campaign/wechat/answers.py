@@ -14,6 +14,7 @@ from typing import Final
 
 from campaign.domain.answer import Claim, Outcome, QueryAnswer, Reach, SendAnswer, Status
 from campaign.domain.verdict import Owner
+from campaign.errors import SetupError
 from campaign.text import Text, text
 from campaign.wechat.envelope import HBLIST, Fields, Malformed, flat, from_xml
 from campaign.wechat.signing import sign_matches
@@ -302,6 +303,12 @@ def explain(err_code: str) -> Explanation:
         return _NOT_FOUND
     code = SEND_CODES.get(err_code, UNKNOWN_CODE)
     return Explanation(code.cause, code.advice, code.owner)
+
+
+def refused_settings(err_code: str) -> SetupError:
+    """The error for a code that blames the settings (`Reach.ABORT`), with what it means and what helps."""
+    meaning = explain(err_code)
+    return SetupError(meaning.cause, advice=meaning.advice)
 
 
 def read_send(body: bytes, *, expected: Mapping[str, str], api_key: str | None = None) -> SendAnswer:
