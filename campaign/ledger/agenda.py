@@ -36,6 +36,15 @@ _NEXT_DUE: Final = {
 }
 
 
+#: Which entries are to be sent next, and in which order.
+_SENDABLE: Final = f"""
+    FROM entry
+    WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
+        AND {EARLIER_STAND}
+    ORDER BY not_before_s, seq LIMIT :limit
+"""
+
+
 class Agenda(Campaigns):
     """What is due, and what is made due."""
 
@@ -44,23 +53,13 @@ class Agenda(Campaigns):
 
         Not those of a row that may have been paid under an earlier number after all.
         """
-        sql = f"""
-            SELECT {ENTRY_COLUMNS} FROM entry
-            WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
-                AND {EARLIER_STAND}
-            ORDER BY not_before_s, seq LIMIT :limit
-        """
+        sql = f"SELECT {ENTRY_COLUMNS} {_SENDABLE}"
         rows = self._all(sql, {"campaign": campaign, "now_s": now_s, "limit": limit})
         return [entry_of(row) for row in rows]
 
     def candidates(self, campaign: str, *, now_s: float, limit: int) -> list[Claim]:
         """What `sendable` returns, as far as claiming it needs it."""
-        sql = f"""
-            SELECT mch_billno, re_openid, total_amount, attempts FROM entry
-            WHERE campaign = {CAMPAIGN_ID} AND state = 'planned' AND unlisted = 0 AND not_before_s <= :now_s
-                AND {EARLIER_STAND}
-            ORDER BY not_before_s, seq LIMIT :limit
-        """
+        sql = f"SELECT mch_billno, re_openid, total_amount, attempts {_SENDABLE}"
         rows = self._all(sql, {"campaign": campaign, "now_s": now_s, "limit": limit})
         return [
             Claim(mch_billno, campaign, re_openid, total_amount, State.PLANNED, attempt)

@@ -276,15 +276,7 @@ class Outcomes(Reading):
         sql = "SELECT 1 FROM campaign WHERE name = ? AND cancelled_at_s IS NOT NULL"
         if not self._one(sql, (campaign,)):
             return step
-        return Step(
-            state=step.state,
-            todo=Todo.ASK,
-            due_at_s=max(step.due_at_s or now_s, now_s) + DAY_S,
-            evidence=step.evidence,
-            flag=step.flag,
-            not_found_at_s=step.not_found_at_s,
-            sending_since_s=step.sending_since_s,
-        )
+        return step._replace(todo=Todo.ASK, due_at_s=max(step.due_at_s or now_s, now_s) + DAY_S)
 
     def _uncount_days(self, seq: int) -> None:
         self._db.execute("DELETE FROM sent_day WHERE entry = ?", (seq,))
@@ -322,12 +314,4 @@ def _facts(result: SendResult) -> dict[str, object]:
 
 def _step_values(before: State, step: Step) -> dict[str, object]:
     assert may_move(before, step.state), f"{before} -> {step.state}"
-    return {
-        "state": step.state,
-        "evidence": step.evidence,
-        "flag": step.flag,
-        "todo": step.todo,
-        "due_at_s": step.due_at_s,
-        "not_found_at_s": step.not_found_at_s,
-        "sending_since_s": step.sending_since_s,
-    }
+    return step._asdict()

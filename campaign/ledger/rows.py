@@ -77,8 +77,6 @@ FLAG_KEPT: Final = f"flag = CASE WHEN flag IN ({_STICKY}) THEN flag ELSE :flag E
 
 _NEVER_SENT: Final = frozenset({State.PLANNED, State.CANCELLED})
 
-#: As `canonical_json`, with an encoder that is made once.
-_encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 _NULL: Final = "null"
 
 # Looked up instead of constructed: an enum's call costs ten times as much, a million times.
@@ -377,4 +375,4 @@ def wording_digest(stored: str) -> bytes:
 
 def detail_json(detail: Mapping[str, object]) -> str:
     """An event's facts as text."""
-    return _encode(detail) if detail else "{}"
+    return canonical_json(detail) if detail else "{}"
