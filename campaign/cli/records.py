@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -101,6 +102,7 @@ def list_(session: Session, name: str | None, limit: int, offset: int, unclaimed
         session.answer_json(listed)
     else:
         _tell_page(listed, session)
+    _tell_altered(listed["objects"], session)
     if unclear:
         session.tell(
             text(
@@ -125,6 +127,7 @@ def show(session: Session, number_or_id: str, unmask: bool) -> None:
     with existing_ledger(session.settings(), SystemClock()) as ledger:
         record = record_of(find_packet(ledger, number_or_id), unmask=unmask)
     _tell_fields(record, session)
+    _tell_altered([record], session)
 
 
 @records.command(
@@ -185,6 +188,19 @@ def _tell_page(page: Record, session: Session) -> None:
     )
     if meta["next"]:
         session.tell(text("The next page: --offset {offset}", offset=meta["offset"] + meta["limit"]))
+
+
+def _tell_altered(records: Sequence[Record], session: Session) -> None:
+    """Whose answers the ledger does not have any more as they came."""
+    if numbers := [record["mch_billno"] for record in records if record["raw_result"] is None]:
+        session.tell(
+            text(
+                "The ledger is damaged: WeChat Pay's answers to the requests under these numbers are not "
+                "there any more as they came: {numbers}. `campaign audit` says what to do.",
+                numbers=numbers,
+            ),
+            style="bold red",
+        )
 
 
 def _tell_fields(fields: dict[str, Any], session: Session) -> None:

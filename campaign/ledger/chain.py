@@ -67,9 +67,9 @@ _LOST: Final = """
     ) LIMIT 1
 """
 #: The member that has the digest of their answers' bodies.
-_ANSWERS: Final = "answers"
+ANSWERS: Final = "answers"
 #: Facts that make an event whole, and are not told of each of its numbers.
-_OF_THE_WHOLE: Final = frozenset({NUMBERS, _ANSWERS, "checks"})
+_OF_THE_WHOLE: Final = frozenset({NUMBERS, ANSWERS, "checks"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +174,9 @@ class Chain(Database):
     def _has_lost(self, seq: int, kind: str, facts: str) -> bool:
         """Whether a request that an event tells of is gone, or the bodies of its answers are others."""
         row = self._one("SELECT answers FROM event WHERE seq = ?", (seq,))
-        answers = _digest(row[0]) if row and row[0] is not None else None
+        answers = answers_digest(row[0]) if row and row[0] is not None else None
         lost = self._one(_LOST, {"facts": facts, "seq": seq, "kind": kind})
-        return lost is not None or answers != json.loads(facts).get(_ANSWERS)
+        return lost is not None or answers != json.loads(facts).get(ANSWERS)
 
     def unexplained(self) -> Iterator[str]:
         """The numbers whose state is not the one that their last event led to. None, if all is well."""
@@ -231,7 +231,7 @@ class Chain(Database):
         """
         whole: dict[str, object] = {**facts, NUMBERS: mch_billnos}
         if answers is not None:
-            whole[_ANSWERS] = _digest(answers)
+            whole[ANSWERS] = answers_digest(answers)
         detail = detail_json(whole)
         return self._link(campaign, None, "", at_s, kind, before, after, detail, answers)
 
@@ -288,7 +288,8 @@ class Chain(Database):
         self._last = None
 
 
-def _digest(answers: bytes) -> str:
+def answers_digest(answers: bytes) -> str:
+    """What an event keeps of the answers that it has: tells altered ones from those that came."""
     return hashlib.blake2b(answers, digest_size=16).hexdigest()
 
 

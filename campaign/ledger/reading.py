@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from functools import lru_cache
@@ -14,7 +15,7 @@ from campaign.domain.deadline import Aged, Since, Window
 from campaign.domain.entry import Entry
 from campaign.domain.state import State
 from campaign.domain.verdict import WARN_S
-from campaign.ledger.chain import NUMBERS, PLANNED_EVENT, TOLD_OF, Chain
+from campaign.ledger.chain import ANSWERS, NUMBERS, PLANNED_EVENT, TOLD_OF, Chain, answers_digest
 from campaign.ledger.records import Attempt, Question, SentPacket
 from campaign.ledger.rows import (
     CAMPAIGN_ID,
@@ -150,7 +151,7 @@ class Reading(Chain):
         """From `_SENT_PACKETS`, with their newest answers."""
         rows = list(found)
         answered = self._rows(_BODIES, {"seqs": json.dumps([row[-3] for row in rows])})
-        bodies = {number: body for number, *kept in answered if (body := _body(number, *kept))}
+        bodies = {number: body for number, *kept in answered if (body := _body(number, *kept)) != b""}
         return [
             SentPacket(
                 id=row[-3],
@@ -204,7 +205,7 @@ class Reading(Chain):
                 status=None if row[2] is None else Status(row[2]),
                 err_code=row[3],
                 err_code_des=row[4],
-                raw=unpacked(row[5]),
+                raw=_body(mch_billno, row[5]),
             )
             for row in rows
         ]
@@ -316,14 +317,22 @@ def _sent(campaign: str | None, unclaimed_since_s: float | None) -> str:
     return sent if unclaimed_since_s is None else f"{_PAID_AGAIN} {sent} {_UNCLAIMED}"
 
 
-def _body(mch_billno: str, raw: bytes, facts: str | None, answers: bytes | None) -> bytes:
-    """An answer's body: kept by itself, or by the event that tells of several."""
-    if facts is None or answers is None:
-        return unpacked(raw)
-    return _bodies(facts, answers).get(mch_billno, b"")
+def _body(
+    mch_billno: str, raw: bytes, facts: str | None = None, answers: bytes | None = None
+) -> bytes | None:
+    """An answer's body: kept by itself, or by the event that tells of several. None: it was altered."""
+    try:
+        if facts is None or answers is None:
+            return unpacked(raw)
+        return _bodies(facts, answers).get(mch_billno, b"")
+    except (ValueError, LookupError, TypeError, zlib.error):
+        return None
 
 
 @lru_cache(maxsize=16)
 def _bodies(facts: str, answers: bytes) -> dict[str, bytes]:
     """Neighbours in the ledger were mostly answered together: number -> body."""
-    return dict(zip(json.loads(facts)[NUMBERS], unpacked_together(answers), strict=True))
+    told = json.loads(facts)
+    if told[ANSWERS] != answers_digest(answers):
+        raise ValueError("they are not those that came")
+    return dict(zip(told[NUMBERS], unpacked_together(answers), strict=True))

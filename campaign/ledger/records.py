@@ -61,8 +61,8 @@ class Attempt:
     outcome: Outcome | None
     err_code: str
     err_code_des: str
-    #: The answer's body as it came.
-    raw: bytes
+    #: The answer's body as it came; None: the ledger's copy was altered (``campaign audit``).
+    raw: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +75,8 @@ class SentPacket:
     #: When it was planned, and when anything about it was recorded last.
     created_at_s: float
     updated_at_s: float
-    #: The body of the newest answer to a request; empty where none came.
-    raw: bytes
+    #: The body of the newest answer to a request; empty where none came, None where it was altered.
+    raw: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,8 @@ class Question:
     status: Status | None
     err_code: str
     err_code_des: str
-    raw: bytes
+    #: As an attempt's.
+    raw: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

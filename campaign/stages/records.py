@@ -132,9 +132,11 @@ def find_packet(ledger: Ledger | None, number_or_id: str) -> SentPacket:
 
 
 def record_of(packet: SentPacket, *, unmask: bool = False) -> Record:
-    """One record (R9.1). ``status`` is WeChat Pay's last word, ``raw_result`` its answer to the request."""
+    """One record (R9.1). ``status`` is WeChat Pay's last word, ``raw_result`` its answer to the request: None
+    where somebody or something altered that in the ledger.
+    """
     entry, parameters = packet.entry, packet.entry.parameters
-    raw = packet.raw.decode("utf-8", errors="replace")
+    raw = None if packet.raw is None else packet.raw.decode("utf-8", errors="replace")
     return {
         "id": packet.id,
         "pk": packet.id,
@@ -155,11 +157,11 @@ def record_of(packet: SentPacket, *, unmask: bool = False) -> Record:
         "status": entry.status or None,
         "created_at": int(packet.created_at_s),
         "updated_at": int(packet.updated_at_s),
-        "raw_result": raw if unmask else masked_xml(raw, entry.re_openid),
+        "raw_result": raw if raw is None or unmask else masked_xml(raw, entry.re_openid),
         "result": {
             "mch_billno": entry.mch_billno,
             "send_listid": entry.send_listid,
-            "return_code": _fields(packet.raw).get("return_code"),
+            "return_code": _fields(packet.raw or b"").get("return_code"),
         },
         "campaign": entry.campaign,
         # The row key is the openid, or begins with it, where the sheet has no id column.

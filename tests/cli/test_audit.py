@@ -130,3 +130,23 @@ def test_a_days_sums_that_are_not_those_of_its_requests_are_named(ledger_path, c
     [day] = answer["altered_days"]
     assert f"The sums of {day}, by which daily limits are kept" in told
     assert (answer["good"], answer["altered_sums"]) == (False, [])
+
+
+def test_an_altered_answer_is_named_where_it_is_shown_and_missed_nowhere_else(ledger_path, capsys):
+    """Its record has no text of it; that the other records, and the report, need none of it."""
+    with open_ledger(ledger_path) as ledger:
+        _, *rest = ledger.entries("lantern")
+        for each in rest:
+            end(ledger, begun(ledger, each), Outcome.UNKNOWN, raw=b"<xml>busy</xml>")
+    numbers = edited(ledger_path, "UPDATE event SET answers = X'00FF' WHERE seq = 6")
+    assert main(["records", "list", "--json"]) == 0
+    told = capsys.readouterr()
+    raw = {record["mch_billno"]: record["raw_result"] for record in json.loads(told.out)["objects"]}
+    assert raw == dict(zip(numbers, ["", None, "<xml>busy</xml>"], strict=True))
+    assert f"as they came: {numbers[1]}. `campaign audit` says what to do" in " ".join(told.err.split())
+    assert main(["records", "show", numbers[1]]) == 0
+    assert "raw_result: null" in capsys.readouterr().out
+    assert main(["report", "lantern", "--json"]) == 0
+    capsys.readouterr()
+    assert main(["audit", "--json"]) == 6
+    assert json.loads(capsys.readouterr().out)["broken_events"] == [6]

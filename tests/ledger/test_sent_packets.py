@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from campaign.domain.decision import Step
 from campaign.domain.entry import Entry
 from campaign.domain.plan import entry_of
 from campaign.domain.state import Evidence, State
+from campaign.ledger.rows import packed_together
 from campaign.ledger.store import Ledger
 from tests.ledger.build import MERCHANT, NAME, NOON_S, SENDER, ask, begun, end, now, open_ledger, order, plan
 
@@ -94,6 +97,50 @@ def test_the_newest_answer_that_came_counts(ledger: Ledger) -> None:
     begun(ledger, now(ledger, a), at_s=NOON_S + 10)
     (packet,) = ledger.sent_packets(limit=1)
     assert packet.raw == b"second"
+
+
+DAMAGED = {
+    "not packed": "X'00FF'",
+    "cut off": "substr(answers, 1, length(answers) - 9)",
+    "other words": f"X'{packed_together([b'zecond']).hex()}'",
+    "packed by somebody else": "(SELECT answers FROM event WHERE answers IS NOT NULL LIMIT 1)",
+}
+
+
+@pytest.mark.parametrize("answers", DAMAGED.values(), ids=DAMAGED.keys())
+def test_altered_answers_are_no_answers_and_nothing_else_is_lost(tmp_path: Path, answers: str) -> None:
+    """The report needs the requests, not their answers' words; and an older answer is not the newest."""
+    path = tmp_path / "campaign.db"
+    with open_ledger(path) as ledger:
+        a, b = plan(ledger, "oA 1.00", "oB 1.00")
+        end(ledger, begun(ledger, a), Outcome.THROTTLED, raw=b"first")
+        sent(ledger, now(ledger, a), at_s=NOON_S + 5, raw=b"second")
+        sent(ledger, b, raw=b"third")
+        asked = ledger.attempts(a.mch_billno)
+        ((event,),) = ledger._db.execute("SELECT ended_event FROM attempt WHERE entry = 1 AND n = 2")
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TRIGGER event_is_final")
+        connection.execute(f"UPDATE event SET answers = {answers} WHERE seq = ?", (event,))
+    connection.close()
+    with open_ledger(path) as ledger:
+        assert [packet.raw for packet in ledger.sent_packets(limit=9)] == [None, b"third"]
+        assert ledger.attempts(a.mch_billno) == [asked[0], replace(asked[1], raw=None)]
+        assert list(ledger.broken_events()) == [event]
+
+
+def test_an_answer_kept_by_itself_may_be_altered_too(tmp_path: Path) -> None:
+    """As an older version kept it, and as those to questions are."""
+    path = tmp_path / "campaign.db"
+    with open_ledger(path) as ledger:
+        (a,) = plan(ledger, "oA 1.00")
+        becomes(ledger, sent(ledger, a), State.RECEIVED)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE attempt SET raw = X'01FF', ended_event = NULL")
+        connection.execute("UPDATE question SET raw = X'01FF'")
+    connection.close()
+    with open_ledger(path) as ledger:
+        assert [packet.raw for packet in ledger.sent_packets(limit=9)] == [None]
+        assert [question.raw for question in ledger.questions(a.mch_billno)] == [None]
 
 
 def test_one_packet_is_found_by_number_or_place_sent_or_not(ledger: Ledger) -> None:

@@ -302,7 +302,7 @@ MUTANTS = (
     ),
     Mutant(
         CHAIN,
-        "        return lost is not None or answers != json.loads(facts).get(_ANSWERS)",
+        "        return lost is not None or answers != json.loads(facts).get(ANSWERS)",
         "        return lost is not None",
         "answers that somebody wrote himself pass the audit",
         LEDGER,
@@ -316,7 +316,7 @@ MUTANTS = (
     ),
     Mutant(
         "campaign/ledger/reading.py",
-        " if (body := _body(number, *kept))}",
+        ' if (body := _body(number, *kept)) != b""}',
         " if (body := _body(number, *kept)) is not None}",
         "an answer without a body hides the one before it",
         LEDGER,
