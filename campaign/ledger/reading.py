@@ -12,6 +12,7 @@ from typing import Final
 
 from campaign.domain.answer import Outcome, Status
 from campaign.domain.deadline import Aged, Since, Window
+from campaign.domain.decision import REPEAT_WINDOW_S
 from campaign.domain.entry import Entry
 from campaign.domain.state import State
 from campaign.domain.verdict import WARN_S
@@ -213,21 +214,23 @@ class Reading(Chain):
     def needs_person(self, campaign: str, now_s: float) -> Iterator[Entry]:
         """Entries that the program itself does not bring to an end, in sheet order.
 
-        Rejected; held by WeChat Pay without a planned repeat; in doubt with nothing more to try; flagged;
-        come back only in part; and accepted for so long that soon nobody can ask any more.
+        Rejected; held by WeChat Pay without a planned repeat; in doubt with nothing more to try, or for so
+        long that it is only asked about; flagged; come back only in part; and accepted for so long that soon
+        nobody can ask any more.
         """
         of_campaign = f"SELECT seq FROM entry WHERE campaign = {CAMPAIGN_ID} AND "
         sql = f"""
             SELECT {ENTRY_COLUMNS} FROM entry WHERE seq IN (
                 {of_campaign} state = 'rejected'
                 UNION {of_campaign} state = 'parked' AND todo IS NOT 'repeat'
-                UNION {of_campaign} state = 'in_doubt' AND todo IS NULL
+                UNION {of_campaign} state = 'in_doubt' AND (todo IS NULL OR first_sent_at_s <= :late_s)
                 UNION {of_campaign} flag IS NOT NULL
                 UNION {of_campaign} {PARTLY_REFUNDED}
                 UNION {of_campaign} state = 'accepted' AND accepted_at_s <= :old_s
             ) ORDER BY sheet, row
         """
-        return self._each(entry_of, sql, {"campaign": campaign, "old_s": now_s - WARN_S})
+        values = {"campaign": campaign, "late_s": now_s - REPEAT_WINDOW_S, "old_s": now_s - WARN_S}
+        return self._each(entry_of, sql, values)
 
     # Sums
 

@@ -12,8 +12,10 @@ from campaign.domain.days import DAY_S
 from campaign.domain.decision import Step
 from campaign.domain.entry import Flag, Todo
 from campaign.domain.state import Evidence, State
+from campaign.domain.verdict import needs_person
 from campaign.ledger.records import EventKind, QueryResult
 from campaign.ledger.store import Ledger
+from campaign.wechat.answers import explain
 from tests.ledger.build import NOON_S, WIDE, ask, begin, begun, end, now, open_ledger, plan, repeatable
 
 RECEIVED = Step(state=State.RECEIVED)
@@ -280,8 +282,11 @@ def test_a_new_command_takes_over_from_a_dead_sender(ledger: Ledger) -> None:
 
 
 def test_who_needs_a_person(ledger: Ledger) -> None:
-    """Rejected, parked without a repeat, flagged, hopeless, back in part, or nearly out of reach."""
-    names = ["dead", "parked", "repeated", "flagged", "hopeless", "part", "old", "back", "doubt", "planned"]
+    """Rejected, parked without a repeat, flagged, hopeless, back in part, nearly out of reach, or in doubt
+    for so long that it is not sent again. Of the others the report names none, either.
+    """
+    told = ["dead", "parked", "flagged", "hopeless", "part", "old", "long"]
+    names = [*told, "repeated", "back", "doubt", "planned"]
     entries = plan(ledger, *(f"o{name} 1.00" for name in names))
     steps = {
         "dead": Step(state=State.REJECTED, evidence=Evidence.DEAD),
@@ -291,18 +296,22 @@ def test_who_needs_a_person(ledger: Ledger) -> None:
         "hopeless": Step(state=State.IN_DOUBT),
         "part": Step(state=State.REFUNDED),
         "old": WAITING,
+        "long": Step(state=State.IN_DOUBT, todo=Todo.ASK, due_at_s=NOON_S + 99),
         "back": Step(state=State.REFUNDED),
         "doubt": Step(state=State.IN_DOUBT, todo=Todo.ASK, due_at_s=NOON_S + 99),
     }
     for e, name in zip(entries, names, strict=True):
         if name in steps:
-            at_s = NOON_S - 25 * DAY_S if name == "old" else NOON_S
+            at_s = NOON_S - {"old": 25, "long": 3}.get(name, 0) * DAY_S
             first = end(ledger, begun(ledger, e, at_s=at_s), Outcome.UNKNOWN, at_s=at_s)
             back = {"part": 40, "back": 100}.get(name)
             assert ask(ledger, first, None, steps[name], asked_at_s=at_s, refund_amount=back)
     found = [e.re_openid.removeprefix("o") for e in ledger.needs_person("lantern", NOON_S)]
-    assert found == ["dead", "parked", "flagged", "hopeless", "part", "old"]
-    assert "old" not in [e.re_openid.removeprefix("o") for e in ledger.needs_person("lantern", NOON_S - 1)]
+    assert found == told
+    before = [e.re_openid.removeprefix("o") for e in ledger.needs_person("lantern", NOON_S - 1)]
+    assert before == told[:-2]
+    reported = [e for e in ledger.entries("lantern") if needs_person(e, now_s=NOON_S, explain=explain)]
+    assert [e.re_openid.removeprefix("o") for e in reported] == told
 
 
 def test_days_are_counted_by_beijing(ledger: Ledger, accepted) -> None:

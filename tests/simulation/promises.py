@@ -119,6 +119,8 @@ class Promises:
         """A person has to look: everything that the program may try was tried."""
         if entry.state not in (State.IN_DOUBT, State.PARKED):
             return False
+        if entry.state is State.IN_DOUBT and entry.todo is not None and entry.flag is None:
+            return False  # it is still asked about, be it a person's matter by now
         tried = entry.tally.attempts - entry.tally.not_sent
         first_s = entry.first_sent_at_s
         old = first_s is not None and self._machine.clock.true_s() - first_s > 72 * 3600
