@@ -114,8 +114,9 @@ def tell(standing: Standing, session: Session) -> None:
             style="yellow",
         )
     # Without a halt nothing else of the present sheet is left to be sent.
-    planned = standing.totals.get(State.PLANNED, (0, 0))[0] if standing.halt is None else 0
-    if unlisted := planned - standing.held:
+    planned = standing.totals.get(State.PLANNED, (0, 0))[0]
+    unlisted = planned - standing.held if standing.halt is None else 0
+    if unlisted:
         session.tell(
             text(
                 "Not sent: {rows} planned rows that the sheet of the last run did not have, or not among its "

@@ -96,6 +96,10 @@ def contradicted(desk: HereDesk, gateway: Served, dead: Rows) -> str:
 def test_a_row_whose_first_number_may_have_been_paid_is_held_and_said(
     desk: HereDesk, gateway: Served, dead: Rows, contradicted: str
 ) -> None:
+    halted = desk.run("status", "lantern").said
+    assert [line.partition(" rows")[0] for line in halted.splitlines() if "Not sent" in line] == [
+        "Not sent: 1 planned"
+    ]
     refused = desk.run("run", "lantern-reissue.xlsx", "--yes")
     assert (refused.code, "not proven dead" in refused.said) == (7, True)
     path = desk.folder / "lantern-reissue.xlsx"
