@@ -107,7 +107,7 @@ def without_mended(sheet: FixSheet, options: ReadOptions) -> FixSheet:
     with TemporaryDirectory(prefix="campaign-") as folder:
         path = Path(folder, "fix.xlsx")
         sheet.write(path, mch_id=options.mch_id, warning="")
-        again = read_sheet(path, replace(options, sheet=None, limit=None, encoding=None))
+        again = read_sheet(path, replace(options, sheet=None, limit=None))
     wrong = {problem.source.row for problem in again.problems}
     return replace(sheet, rows=[row for number, row in enumerate(sheet.rows, 2) if number in wrong])
 

@@ -130,7 +130,7 @@ def open_grids(path: Path, options: ReadOptions) -> Iterator[Grid]:
         yield from map(book.grid, book.names)
     else:
         columns = settings_columns(options.columns)
-        yield open_text(path, _text_data(path), encoding=options.encoding, columns=columns)
+        yield open_text(path, _text_data(path), columns=columns)
 
 
 def _find_list(path: Path, head: bytes, options: ReadOptions) -> SheetList:
@@ -143,7 +143,7 @@ def _find_list(path: Path, head: bytes, options: ReadOptions) -> SheetList:
             advice=text("Leave out --sheet."),
         )
     data = _text_data(path)
-    grid = open_text(path, data, encoding=options.encoding, columns=columns)
+    grid = open_text(path, data, columns=columns)
     found = _with_header(grid, columns)
     if found is None:
         raise _empty(path.name)

@@ -26,8 +26,6 @@ class ReadOptions:
     limit: int | None = None
     allow_repeats: bool = False
     include_hidden: bool = False
-    #: Of a text file; None detects it.
-    encoding: str | None = None
     #: For what one packet may hold at most under the caps, where they are known.
     limits: Limits | None = None
 

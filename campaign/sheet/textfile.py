@@ -1,4 +1,4 @@
-"""CSV and its relatives: encoding and delimiter are found out, said, and can be overridden."""
+"""CSV and its relatives: encoding and delimiter are found out, and a guess is said."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_SAVE_AS_XLSX: Final = text("In Excel or WPS, save it as .xlsx and use that file.")
 
 
-def open_text(path: Path, data: bytes, *, encoding: str | None, columns: Mapping[str, str]) -> Grid:
+def open_text(path: Path, data: bytes, *, columns: Mapping[str, str]) -> Grid:
     """Read a CSV, TSV or semicolon file; row numbers count records, as Excel does.
 
     Args:
-        encoding: the operator's word for it; else a BOM, UTF-8 or detection decides.
         columns: as `settings_columns` gives them; the delimiter is the one that shows a known header.
 
     Raises:
         SheetRejected: no encoding fits, or quotes do not match.
     """
-    content, notes = _decode(path.name, data, encoding)
+    content, notes = _decode(path.name, data)
     # Excel's own hint; it is not shown as a row.
     if content[:4].lower() == "sep=" and content[5:6] in ("\r", "\n"):
         delimiter = content[4]
@@ -49,9 +49,8 @@ def open_text(path: Path, data: bytes, *, encoding: str | None, columns: Mapping
     return Grid(name=path.name, rows=_rows(path.name, content, delimiter), delimited=True, notes=notes)
 
 
-def _decode(file: str, data: bytes, encoding: str | None) -> tuple[str, tuple[Text, ...]]:
-    if encoding is not None:
-        return _decode_as(file, data, encoding), ()
+def _decode(file: str, data: bytes) -> tuple[str, tuple[Text, ...]]:
+    """The text, with a note where its encoding was guessed: what has no BOM and is not UTF-8."""
     for bom, name in _BOMS:
         if data.startswith(bom):
             return _decode_as(file, data, name), ()
@@ -63,13 +62,13 @@ def _decode(file: str, data: bytes, encoding: str | None) -> tuple[str, tuple[Te
     if detected is None:
         raise SheetRejected(
             text("{file} is neither a workbook nor text in an encoding that could be recognised", file=file),
-            advice=text("In Excel or WPS, save it as .xlsx and use that file."),
+            advice=_SAVE_AS_XLSX,
         )
     content = _decode_as(file, data, detected)
     return content, (
         text(
-            "{file} was read as {encoding}; if Chinese text looks wrong, name the encoding with --encoding, "
-            "or save the sheet as .xlsx",
+            "{file} was read as {encoding}; if Chinese text looks wrong, save the sheet as .xlsx in Excel or "
+            "WPS and use that file",
             file=file,
             encoding=detected.upper(),
         ),
@@ -79,11 +78,6 @@ def _decode(file: str, data: bytes, encoding: str | None) -> tuple[str, tuple[Te
 def _decode_as(file: str, data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding)
-    except LookupError:
-        raise SheetRejected(
-            text("there is no encoding called {encoding}", encoding=encoding),
-            advice=text("Use one such as utf-8, gb18030, big5 or utf-16."),
-        ) from None
     except UnicodeDecodeError as error:
         raise SheetRejected(
             text(
@@ -92,7 +86,7 @@ def _decode_as(file: str, data: bytes, encoding: str) -> str:
                 encoding=encoding,
                 position=error.start + 1,
             ),
-            advice=text("Save the sheet as .xlsx, or name the right encoding with --encoding."),
+            advice=_SAVE_AS_XLSX,
         ) from None
 
 

@@ -709,18 +709,6 @@ def big5() -> bytes:
     return lines(*rows, encoding="big5")
 
 
-@wild("big5_said.csv", encoding="big5", columns={"金額": "amount_yuan", "祝福語": "wishing"})
-def big5_said() -> bytes:
-    """The same, and the operator names the encoding and the columns."""
-    return big5()
-
-
-@wild("wrong_encoding_said.csv", encoding="utf-8")
-def wrong_encoding_said() -> bytes:
-    """The operator names an encoding that does not fit."""
-    return gbk()
-
-
 @wild("semicolons.csv")
 def semicolons() -> bytes:
     """Semicolons between the cells, a comma inside a greeting."""

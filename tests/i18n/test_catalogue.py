@@ -18,7 +18,10 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 import campaign
+from campaign.cli.frame import GLOBAL_OPTIONS
+from campaign.cli.schedule import schedule
 from campaign.i18n import DOMAIN, LOCALE, click_words
+from tests.readme.reference import commands
 
 PACKAGE = Path(campaign.__file__).parent
 FOLDER = LOCALE / "zh_CN" / "LC_MESSAGES"
@@ -99,6 +102,21 @@ def test_the_compiled_catalogue_is_fresh(chinese):
             vars(gettext.GNUTranslations(file))["_catalog"]
             == vars(gettext.GNUTranslations(compiled))["_catalog"]
         )
+
+
+def test_every_option_that_a_sentence_names_exists():
+    """Advice is followed to the letter; an option of another program stands behind its name."""
+    params = [
+        param for command in (schedule, *(leaf for _, leaf, _ in commands())) for param in command.params
+    ]
+    known = {name for param in (*params, *GLOBAL_OPTIONS) for name in param.opts} | {"--help"}
+    unknown = {
+        f"{where}: {name}"
+        for where, sentence in extracted(PACKAGE)
+        for name in re.findall(r"(?<!systemctl )(--[a-z][a-z-]*)", sentence)
+        if name not in known
+    }
+    assert not unknown
 
 
 def test_every_template_is_a_literal():

@@ -220,15 +220,13 @@ def test_damaged_xml_is_refused_or_read_but_never_crashes(
         reading_of(package_data, "list.xlsx")
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @fast
 @given(table=sheets)
 def test_any_chinese_text_survives_its_encoding(encoding: str, table: list[Any]) -> None:
     assume(readable(table))
     content = as_csv([HEADER, *table]).decode()
-    reading = reading_of(
-        content.encode(encoding), "list.csv", encoding=None if encoding != "gb18030" else encoding
-    )
+    reading = reading_of(content.encode(encoding), "list.csv")
     assert reading.rows == reading_of(content.encode(), "list.csv").rows
     assert [o.own for o in reading.orders] == [o.own for o in reading_of(content.encode(), "list.csv").orders]
 

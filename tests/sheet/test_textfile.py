@@ -62,15 +62,6 @@ def test_a_title_with_commas_does_not_decide_the_delimiter(tmp_path: Path) -> No
     assert "comma" in str(read(path).problems[0].problem)
 
 
-@pytest.mark.parametrize("encoding, said", [("utf-8", "byte"), ("klingon", "no encoding called klingon")])
-def test_the_operators_word_for_the_encoding(tmp_path: Path, encoding: str, said: str) -> None:
-    path = tmp_path / "list.csv"
-    path.write_bytes(listed("openid,金额,姓名", SIMPLIFIED).encode("gbk"))
-    assert len(read(path, encoding="gbk").orders) == 10
-    with pytest.raises(SheetRejected, match=said):
-        read(path, encoding=encoding)
-
-
 @pytest.mark.parametrize(
     "data", [b"\xff" * 64, b"\x80\x81\n" * 9, bytes(range(256)), b"openid,amount\n\xff\xff"]
 )
