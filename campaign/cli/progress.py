@@ -74,9 +74,8 @@ class Progress:
         planned_rows, planned_fen = totals[State.PLANNED]
         sent_fen = sum(fen for _, fen in totals.values()) - planned_fen
         if self._terminal:
-            self._bar.update(
-                self._task, completed=self._rows - planned_rows, yuan=f"{yuan_grouped(sent_fen)} 元"
-            )
+            sent = self._session.speech.say(text("{yuan} yuan", yuan=yuan_grouped(sent_fen)))
+            self._bar.update(self._task, completed=self._rows - planned_rows, yuan=sent)
             return
         rate = (self._planned_first - planned_rows) / max(now_s - self._begun_s, 1e-9)
         self._session.say(

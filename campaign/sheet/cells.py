@@ -155,7 +155,7 @@ def amount(cell: Cell, *, in_fen: bool) -> Value:
     try:
         fen = fen_from_fen(number) if in_fen else fen_from_yuan(number)
     except FinerThanFen:
-        return Value(value, findings=(_FINER_THAN_FEN,))
+        return Value(value, findings=(_PART_OF_A_FEN if in_fen else _FINER_THAN_FEN,))
     except NotMoney:
         return Value(value, findings=(_not_an_amount(value),))
     return Value(value, cleaned=_amount_cleaned(raw, value, number), fen=fen)
@@ -214,6 +214,13 @@ _NO_AMOUNT: Final = Finding(
 _FINER_THAN_FEN: Final = Finding(
     text("the cell holds more than two decimals of a yuan, although it may show fewer"),
     text("Round the amount in the sheet, for example with =ROUND(…,2), so that the totals agree."),
+)
+_PART_OF_A_FEN: Final = Finding(
+    text("the cell holds a part of a fen, and its column is in fen"),
+    text(
+        "If the amounts are yuan, name the column 金额(元), or amount_yuan in the settings under [columns]; "
+        "otherwise enter whole fen."
+    ),
 )
 _LOST_DIGITS: Final = Finding(
     text("a number of more than 15 digits has lost its last ones in Excel"),

@@ -369,10 +369,10 @@ def shown_field(field: str) -> Text:
     return word if field in word.template else text("{word} ({name})", word=word, name=field)
 
 
-def shown_fact(field: str, value: str) -> str:
+def shown_fact(field: str, value: str) -> Text | str:
     """A field's value: yuan beside fen, an openid masked."""
     if field == "total_amount":
-        return f"{yuan_text(int(value))} ({value} fen)"
+        return text("{yuan} yuan ({fen} fen)", yuan=yuan_text(int(value)), fen=value)
     if field == "re_openid":
         return mask_openid(value)
     return repr(value)

@@ -107,7 +107,9 @@ def test_what_is_unclear_is_refused(cell: Cell, said: str) -> None:
 
 def test_yuan_in_a_column_of_fen_is_refused() -> None:
     assert "says yuan" in str(amount("188元", in_fen=True).findings[0].problem)
-    assert "two decimals" in str(amount("1.88", in_fen=True).findings[0].problem)
+    [finding] = amount("1.88", in_fen=True).findings
+    assert "a part of a fen" in str(finding.problem)
+    assert "金额(元)" in str(finding.advice)
 
 
 @given(st.integers(min_value=0, max_value=10**12))
