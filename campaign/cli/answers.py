@@ -86,8 +86,10 @@ def tell(standing: Standing, session: Session) -> None:
     from rich.table import Table
 
     say = session.speech.say
-    title = standing.campaign.title or standing.campaign.name
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    # The title is for people, and may be the same for all of them; commands take the name.
+    title, name = standing.campaign.title, standing.campaign.name
+    heading = f"{title} · {name}" if title and title != name else name
+    table = Table(title=heading, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column(say(text("state")))
     table.add_column(say(text("rows")), justify="right")
     table.add_column(say(text("yuan")), justify="right")

@@ -159,12 +159,13 @@ def _tell_page(page: Record, session: Session) -> None:
 
     say, meta = session.speech.say, page["meta"]
     table = Table(box=None, pad_edge=False)
-    table.add_column(say(text("id")), justify="right")
+    table.add_column(say(text("id")), justify="right", no_wrap=True)
     table.add_column(say(text("bill number")), no_wrap=True)
     table.add_column(say(text("openid")), no_wrap=True)
-    table.add_column(say(text("yuan")), justify="right")
-    table.add_column(say(text("state")), no_wrap=True)
-    table.add_column(say(text("planned")), no_wrap=True)
+    table.add_column(say(text("yuan")), justify="right", no_wrap=True)
+    # These give way: what a terminal has no room for, stands on further lines.
+    table.add_column(say(text("state")), overflow="fold")
+    table.add_column(say(text("planned")), overflow="fold")
     for record in page["objects"]:
         table.add_row(
             str(record["id"]),

@@ -72,10 +72,10 @@ def tell_deadlines(board: Sequence[Deadline], session: Session) -> None:
         return
     say = session.speech.say
     table = Table(title=say(text("Deadlines")), title_justify="left", box=None, pad_edge=False)
-    table.add_column(say(text("first of them (Beijing)")))
+    table.add_column(say(text("first of them (Beijing)")), overflow="fold")
     table.add_column(say(text("rows")), justify="right")
     table.add_column(say(text("yuan")), justify="right")
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for deadline in board:
         table.add_row(
             beijing_text(deadline.at_s),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from rich.cells import cell_len
 
 from campaign.domain.mask import mask_openid
+from campaign.domain.money import yuan_text
 from tests.acceptance.world import HereDesk, Served
 
 Rows = list[tuple[str, str]]
@@ -68,10 +70,17 @@ def test_one_record_by_number_or_id(desk: HereDesk, paid: Rows) -> None:
     assert f"mch_billno: {number}\n" in desk.run("records", "show", "1").out
 
 
-def test_the_list_in_the_terminal_fits_and_names_the_next_page(desk: HereDesk, paid: Rows) -> None:
-    told = desk.run("records", "list", "--limit", "2").out
-    assert all(entry.mch_billno in told for entry in desk.entries()[:2])
-    assert max(map(len, told.splitlines())) <= 80
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_list_in_the_terminal_fits_and_names_the_next_page(desk: HereDesk, paid: Rows, lang: str) -> None:
+    """Whatever a narrow terminal makes of the rest, number and money are whole."""
+    told = desk.run("records", "list", "--limit", "2", "--lang", lang).out
+    for at, entry in enumerate(desk.entries()[:2], 1):
+        first, *_ = [line for line in told.splitlines() if entry.mch_billno in line]
+        assert first.split()[:4] == [
+            str(at), entry.mch_billno, mask_openid(entry.re_openid), yuan_text(entry.total_amount)
+        ]  # fmt: skip
+    assert "…  " not in told
+    assert max(map(cell_len, told.splitlines())) <= 80
     assert "--offset 2" in told
 
 

@@ -41,6 +41,17 @@ def test_nothing_is_imported_that_it_does_not_use(desk: HereDesk, people: Rows) 
     assert "lantern" in result.stdout
 
 
+def test_each_campaign_is_told_by_the_name_that_commands_take(desk: HereDesk, people: Rows) -> None:
+    """One title in the settings stands above all of them."""
+    desk.configure({"campaign": {"title": "元宵节"}})
+    desk.sheet(people[:4])
+    desk.sheet(people[4:], name="spring.csv")
+    desk.run("run", "lantern.csv", "--yes")
+    desk.run("run", "spring.csv", "--yes")
+    told = desk.run("status").out
+    assert [name in told for name in ("元宵节 · lantern", "元宵节 · spring")] == [True, True]
+
+
 def test_one_campaign_or_all_of_them(desk: HereDesk, people: Rows) -> None:
     desk.sheet(people[:4])
     desk.sheet(people[4:], name="spring.csv")
