@@ -56,5 +56,8 @@ WORDS = (
     ngettext("Got unexpected extra argument ({args})", "Got unexpected extra arguments ({args})"),
     ngettext("Option {name!r} requires an argument.", "Option {name!r} requires {nargs} arguments."),
     ngettext("Did you mean {possibility}?", "(Did you mean one of: {possibilities}?)"),
+    ngettext(
+        "{value!r} does not match the format {format}.", "{value!r} does not match the formats {formats}."
+    ),
     ngettext("{value!r} is not {choice}.", "{value!r} is not one of {choices}."),
 )
