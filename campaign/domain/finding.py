@@ -170,17 +170,21 @@ def amount_differs(entry: Entry, lines: Sequence[BillLine], due_fen: int) -> Fin
 
 def missing(entry: Entry, *, incoming: bool, fen: int, since_s: float) -> Finding:
     """The bill of those days has no line for a row's debit or refund."""
+    # What was only answered with SUCCESS may have failed since; one question settles it.
+    never_asked = not incoming and entry.asked_at_s is None and not entry.status
     facts = {"yuan": yuan_grouped(fen), "time": beijing_text(since_s)}
     return Finding(
         kind=Kind.REFUND_MISSING if incoming else Kind.NOT_IN_BILL,
-        owner=Owner.FINANCE,
+        owner=Owner.OPERATOR if never_asked else Owner.FINANCE,
         reason=text(
             "WeChat Pay says that {yuan} yuan came back at {time} (Beijing), and the bill has no such line",
             **facts,
         )
         if incoming
         else text("{yuan} yuan were paid from {time} (Beijing) on, and the bill has no such debit", **facts),
-        advice=text(
+        advice=text("run `campaign reconcile {campaign}`, then match again", campaign=entry.campaign)
+        if never_asked
+        else text(
             "add the bill of the other account, if there is one, and match again; else ask WeChat Pay where "
             "the money is"
         ),

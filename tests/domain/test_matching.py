@@ -452,6 +452,8 @@ def test_what_was_only_answered_with_success_is_missed_once_it_was_asked_about()
     never, too_long = {"asked_at_s": None}, {"asked_at_s": NOW_S + 4 * DAY_S}
     for changes in ({"status": "SENT"}, {"todo": None}, never, too_long):
         assert the_finding(matched(replace(row, **changes), B, bills=empty)).kind is Kind.NOT_IN_BILL
+    unasked = the_finding(matched(replace(row, asked_at_s=None), B, bills=empty))
+    assert (unasked.owner, "campaign reconcile" in str(unasked.advice)) == (Owner.OPERATOR, True)
 
 
 @pytest.mark.parametrize("kind", Kind)
