@@ -25,8 +25,9 @@ from campaign.report.bills import (
     paid_by_ledger,
     standing,
 )
-from campaign.report.grid import Book, put_text, yuan
+from campaign.report.grid import Book, yuan
 from campaign.report.notes import notes
+from campaign.sheet.put import put_text
 from campaign.text import Text, text
 
 Key = TypeVar("Key")

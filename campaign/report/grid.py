@@ -24,13 +24,13 @@ from xlsxwriter.worksheet import Worksheet
 from campaign.domain.days import BEIJING
 from campaign.report.lines import REHEARSAL_BANNER, Facts, Kind, Remembered, Say
 from campaign.report.seal import Seal
+from campaign.sheet.put import CELL_LENGTH_MAX, put_text
 from campaign.text import Text, text
 
 #: The workbook's custom properties ``…0``, ``…1`` … hold the seal.
 SEAL_PROPERTY: Final = "campaign-seal-"
-#: Excel's limits: rows of a sheet, characters of a cell and of a sheet's name.
+#: Excel's limits: rows of a sheet, characters of a sheet's name.
 SHEET_ROWS_MAX: Final = 1_048_576
-_CELL_LENGTH_MAX: Final = 32_767
 _SHEET_NAME_MAX: Final = 31
 _PAPER_A4: Final = 9
 #: Excel counts days from here; China has been at UTC+8 without summer time since 1991.
@@ -316,15 +316,6 @@ class Grid:
         return max(1, *widths)
 
 
-def put_text(sheet: Worksheet, row: int, column: int, value: str, style: Style) -> None:
-    """Write text as text: never a formula, a number or markup, and never dropped for its length."""
-    if len(value) > _CELL_LENGTH_MAX:
-        value = value[: _CELL_LENGTH_MAX - 1] + "…"
-    if value.startswith("<r>") and value.endswith("</r>"):
-        value += " "  # XlsxWriter would take it for its own mark-up and write it unescaped
-    sheet.write_string(row, column, value, style)
-
-
 def _cell(kind: Kind, style: Style) -> Callable[[Any], str]:
     """Gives what follows the row's number in a value's cell; nothing where there is none."""
     begin = f'" s="{style._get_xf_index()}"'
@@ -346,8 +337,8 @@ def _cell(kind: Kind, style: Style) -> Callable[[Any], str]:
 
 def _text_xml(value: str) -> str:
     """The ``<t>`` element of a text. Excel writes control characters as ``_x000B_``, in any text."""
-    if len(value) > _CELL_LENGTH_MAX:
-        value = value[: _CELL_LENGTH_MAX - 1] + "…"
+    if len(value) > CELL_LENGTH_MAX:
+        value = value[: CELL_LENGTH_MAX - 1] + "…"
     # Numbers and openids are letters, digits and underscores, which is known in a fifth of the time.
     if value.isalnum() or (value.isidentifier() and "_x" not in value) or not _SPECIAL.search(value):
         return f"<t>{value}</t>"

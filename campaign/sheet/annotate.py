@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 from campaign.sheet.cells import Cell, is_empty, text_of
 from campaign.sheet.columns import ANNOTATION, NUMBERED, Columns, column_index, column_letters
 from campaign.sheet.facts import DAMAGE
-from campaign.sheet.grid import CELL_LENGTH_MAX, Grid
+from campaign.sheet.grid import Grid
 from campaign.sheet.preview import Preview, add_preview, write_preview
+from campaign.sheet.put import CELL_LENGTH_MAX, put_text
 from campaign.sheet.reader import SheetList, open_grids, open_list
 from campaign.sheet.reading import ReadOptions
 from campaign.text import Text, text
@@ -460,7 +461,7 @@ class _Plain:
                     self._write_cell(page, number, at, cell, problem=at in problems)
             if annotated and number == self._place.columns.row:
                 for at, heading in enumerate(self._headings):
-                    page.write_string(number - 1, self._place.free + at, heading.title, self._head)
+                    put_text(page, number - 1, self._place.free + at, heading.title, self._head)
             if said:
                 self._write_mark(page, said, problems)
                 mark = next(marks, None)
@@ -481,15 +482,15 @@ class _Plain:
                 page.set_column(at, at, None, None, {"hidden": True})
 
     def _write_cell(self, page: Any, number: int, at: int, cell: Cell, *, problem: bool) -> None:
-        words = text_of(cell)[:CELL_LENGTH_MAX]
+        words = text_of(cell)
         if isinstance(cell, int | float) and not isinstance(cell, bool) and not words.strip("-0123456789."):
             page.write_number(number - 1, at, cell, self._problem if problem else None)
         elif problem or not is_empty(cell):
-            page.write_string(number - 1, at, words, self._problem if problem else self._text)
+            put_text(page, number - 1, at, words, self._problem if problem else self._text)
 
     def _write_mark(self, page: Any, mark: Mark, problems: Mapping[int, str]) -> None:
         for at, value in enumerate(mark.values):
-            page.write_string(mark.row - 1, self._place.free + at, _clean(value), self._tones[mark.tone])
+            put_text(page, mark.row - 1, self._place.free + at, _clean(value), self._tones[mark.tone])
         for at, words in problems.items():
             self._comments += 1
             if self._comments <= _COMMENTS_MAX:

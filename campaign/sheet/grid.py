@@ -13,8 +13,6 @@ from campaign.text import Text
 #: Rows that Excel can hold; more in a text file could not be shown to its owner.
 ROWS_MAX: Final = 1_048_576
 COLUMNS_MAX: Final = 16_384
-#: Characters that Excel takes in a cell.
-CELL_LENGTH_MAX: Final = 32_767
 
 #: Column -> of each cell its row, the number that it holds, and what it shows of it.
 Rounded = Callable[[int], Iterable[tuple[int, str, str]]]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from campaign.sheet.columns import column_letters
+from campaign.sheet.put import put_text
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -156,7 +157,7 @@ def write_preview(book: Any, preview: Preview) -> None:
         )
         sheet.set_row(block.row, heights[block.row])
         sheet.merge_range(block.row, block.column, block.row, _last_column(block), "", style)
-        sheet.write_string(block.row, block.column, block.words, style)
+        put_text(sheet, block.row, block.column, block.words, style)
     sheet.set_landscape()
     sheet.set_paper(9)  # A4
     sheet.fit_to_pages(1, 1)

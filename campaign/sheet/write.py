@@ -15,7 +15,7 @@ from campaign.domain.billno import Tie, tie_check
 from campaign.domain.money import yuan_text
 from campaign.errors import SetupError
 from campaign.sheet.columns import TIE_FIELDS, header_key, settings_columns, understand
-from campaign.sheet.grid import CELL_LENGTH_MAX
+from campaign.sheet.put import put_text
 from campaign.sheet.texts import TEXT_FIELDS
 from campaign.text import text
 
@@ -117,7 +117,7 @@ class _Page:
         for at, (field_name, header) in enumerate(headers):
             tied = field_name in TIE_FIELDS
             self.sheet.set_column(at, at, _WIDTHS.get(field_name, _WIDTH), self._reserved if tied else None)
-            self.sheet.write_string(0, at, header, reserved_head if tied else plain_head)
+            put_text(self.sheet, 0, at, header, reserved_head if tied else plain_head)
         self.sheet.write_comment(0, self._fields.index(TIE_FIELDS[0]), warning)
         self.sheet.freeze_panes(1, 0)
         self.sheet.set_landscape()
@@ -141,16 +141,16 @@ class _Page:
                 self._write_amount(at, column, row.total_amount, in_fen=name == "amount_fen")
             elif value := cells.get(name, ""):
                 style = self._reserved if name in TIE_FIELDS else self._text
-                self.sheet.write_string(at, column, value, style)
+                put_text(self.sheet, at, column, value, style)
         for header, value in row.own.items():
             if value:
-                self.sheet.write_string(at, self._own[header], value[:CELL_LENGTH_MAX], self._text)
+                put_text(self.sheet, at, self._own[header], value, self._text)
         if row.note:
             self.sheet.write_comment(at, 0, row.note[:_COMMENT_MAX], {"x_scale": 2})
 
     def _write_amount(self, at: int, column: int, total_amount: int | str, *, in_fen: bool) -> None:
         if isinstance(total_amount, str):
-            self.sheet.write_string(at, column, total_amount, self._text)
+            put_text(self.sheet, at, column, total_amount, self._text)
         elif in_fen:
             self.sheet.write_number(at, column, total_amount, self._count)
         else:

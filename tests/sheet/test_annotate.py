@@ -216,6 +216,18 @@ def test_nothing_that_begins_like_a_formula_becomes_one(tmp_path: Path) -> None:
     assert {cells.cell(2, column).data_type for column in range(4, 9)} <= TEXTS
 
 
+def test_xlsxwriters_own_mark_up_in_a_cell_is_text(tmp_path: Path) -> None:
+    """XlsxWriter would write it unescaped; a text file's copy is made with it, and so is the fix sheet."""
+    words = "<r><t>1</t></r></is></c><c r='A9' t='str'><f>1+1</f><v>2</v></c><c r='B9'><is><r><t>1</t></r>"
+    rows = (HEADER, (openid(1), "1.88", words), (openid(2), "?", "<r>1 & 2</r>"))
+    copy, fix = marked(csv_file(tmp_path, *map(",".join, rows))).files
+    for path, shown in ((copy, [words, "<r>1 & 2</r>"]), (fix, ["<r>1 & 2</r>"])):
+        sheet = openpyxl.load_workbook(path).worksheets[0]
+        cells = [cell for row in sheet.iter_rows() for cell in row if cell.value is not None]
+        assert not [cell for cell in cells if cell.data_type == "f"]
+        assert [str(c.value).rstrip() for c in cells if str(c.value).startswith("<r>")] == shown
+
+
 def test_what_could_not_be_copied_is_said(tmp_path: Path) -> None:
     source = tmp_path / "boxes.xlsx"
     with xlsxwriter.Workbook(str(source)) as book:

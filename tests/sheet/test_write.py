@@ -84,6 +84,19 @@ def test_nothing_in_it_is_a_formula(tmp_path: Path) -> None:
     assert only(path).own == {"=A1": "=HYPERLINK(1)"}
 
 
+@pytest.mark.parametrize("words", [
+    "<r>1 & 2</r>",
+    '<r><t>1</t></r></is></c><c r="A2" t="str"><f>1+1</f><v>2</v></c><c r="A9"><is><r><t>1</t></r>',
+])  # fmt: skip
+def test_xlsxwriters_own_mark_up_in_a_cell_is_text(tmp_path: Path, words: str) -> None:
+    """It would write the one below unescaped: a damaged sheet, or another formula, openid or amount."""
+    own = {words: words}
+    row = tied(texts={**TEXTS, "remark": "<r>&</r>"}, own=own)
+    order = only(written(tmp_path / "a.xlsx", row, own=(words,)))
+    assert (order.re_openid, order.remark) == (openid(1), "<r>&</r>")
+    assert {header: cell.rstrip() for header, cell in order.own.items()} == own
+
+
 def test_the_reason_is_a_comment_and_not_a_column(tmp_path: Path) -> None:
     path = written(tmp_path / "a.xlsx", tied(note="FAILED 红包发放失败"))
     sheet = openpyxl.load_workbook(path).active
