@@ -97,7 +97,7 @@ def main(args: Sequence[str] | None = None) -> int:
             return error.exit_code
         except click.ClickException as error:
             error.show()
-            session.answer_error("UsageError", error.exit_code, message=error.format_message())
+            session.answer_error("UsageError", error.exit_code, message=masked(error.format_message()))
             return error.exit_code
         except (KeyboardInterrupt, click.Abort):
             session.say(text("Interrupted. Run the same command again to go on."))

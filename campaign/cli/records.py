@@ -26,7 +26,7 @@ from campaign.stages.records import (
     list_records,
     record_of,
 )
-from campaign.text import text
+from campaign.text import Text, text
 
 _TO_THE_MINUTE: Final = len("2026-03-03 20:00")
 _UNMASK: Final = option("--unmask", is_flag=True, help=text("Show openids in full."))
@@ -211,4 +211,4 @@ def _tell_fields(fields: dict[str, Any], session: Session) -> None:
         return
     for name, value in fields.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        session.out.print(f"{name}: {shown}", soft_wrap=True, markup=False)
+        session.tell(Text("{name}: {shown}", {"name": name, "shown": shown}))

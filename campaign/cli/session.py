@@ -30,6 +30,9 @@ SCHEMA_VERSION: Final = 1
 _YES: Final = frozenset({"y", "yes", "是", "好", "确认"})
 #: What a log may never show: openids, and anything in the shape of a key or a signature.
 _KEY_LIKE: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Za-z]{32}|[0-9A-F]{64})(?![0-9A-Za-z])")
+#: What a terminal obeys instead of showing it, but for line end and tabulator, and what changes a text's
+#: direction. Sheets, answers and names of files may hold it; Rich lets most of it through.
+_OBEYED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _HIDDEN_NAMES: Final = frozenset({"api_key", "key", "password", "sign", "private_key"})
 
 
@@ -87,7 +90,7 @@ class Session:
 
     def say(self, sentence: Text, *, style: str = "") -> None:
         """One sentence on stderr."""
-        self.console.print(self.speech.say(sentence), style=style or None, soft_wrap=True)
+        self._print(self.console, sentence, style=style or None)
 
     @cached_property
     def out(self) -> Console:
@@ -96,7 +99,7 @@ class Session:
 
     def tell(self, sentence: Text, *, style: str = "") -> None:
         """One sentence of the answer."""
-        self.out.print(self.speech.say(sentence), style=style or None, soft_wrap=True)
+        self._print(self.out, sentence, style=style or None)
 
     @property
     def interactive(self) -> bool:
@@ -119,7 +122,7 @@ class Session:
                     "Run the command in a terminal, or see its --help for the option that answers ahead."
                 ),
             )
-        self.console.print(self.speech.say(question), "[y/N] ", end="", markup=False, soft_wrap=True)
+        self._print(self.console, question, end=" [y/N] ")
         return sys.stdin.readline().strip().casefold() in _YES
 
     def answer_json(self, answer: Mapping[str, Any], **lists: Iterable[object]) -> None:
@@ -206,6 +209,9 @@ class Session:
         root.handlers = [handler]
         root.setLevel(logging.DEBUG if self.verbosity > 1 else logging.INFO)
 
+    def _print(self, console: Console, sentence: Text, *, style: str | None = None, end: str = "\n") -> None:
+        console.print(disarmed(self.speech.say(sentence)), style=style, end=end, soft_wrap=True)
+
     def _console(self, *, stderr: bool) -> Console:
         from rich.console import Console
 
@@ -215,6 +221,11 @@ class Session:
 
 
 pass_session = click.make_pass_decorator(Session)
+
+
+def disarmed(words: str) -> str:
+    """Text that a terminal only shows: what it would obey, or turn around, is named instead."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", words)
 
 
 def masked(words: str) -> str:
@@ -229,7 +240,7 @@ def _masked(_logger: object, _method: str, event: Any) -> Any:
 
 
 def _masked_value(value: object) -> object:
-    return value if isinstance(value, int | float | None) else masked(str(value))
+    return value if isinstance(value, int | float | None) else disarmed(masked(str(value)))
 
 
 def _ahead(args: Sequence[str], option: str) -> str | None:

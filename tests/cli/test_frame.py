@@ -445,6 +445,31 @@ def test_logs_go_to_stderr_with_v_only_and_are_masked(capsys, probe):
         assert secret not in quiet.err + loud
 
 
+def test_a_terminal_obeys_nothing_that_a_sheet_or_an_answer_says(capsys, probe):
+    """A title could clear the screen, fill the clipboard, or turn what stands behind it around."""
+    words = "a\x1b[2J\x1b]52;c;eA==\x07b\x9b31m\u202ec\r\x7f"
+    shown = r"a\u001b[2J\u001b]52;c;eA==\u0007b\u009b31m\u202ec\u000d\u007f"
+
+    def body(session: Session) -> None:
+        session.tell(text("first\n{words}", words=words))
+        session.say(text("{words}", words=words))
+        logging.getLogger("campaign.x").info("%s", words)
+        raise errors.UsageError(text("{words}", words=words), advice=text("{words}", words=words))
+
+    probe(body)
+    assert main(["probe", "-v"]) == 2
+    said = capsys.readouterr()
+    assert said.out == f"first\n{shown}\n"
+    assert said.err.count(shown) == 4
+    assert not [c for c in said.err if c != "\n" and not c.isprintable()]
+
+
+def test_an_openid_on_a_wrong_command_line_is_masked_in_json(capsys, probe):
+    probe(lambda session: None)
+    assert main(["probe", "--json", "--limit", OPENID]) == 2
+    assert "'oS…0001'" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
 def test_exceptions_in_logs_are_masked_too(capsys, probe):
     def body(session: Session) -> None:
         try:

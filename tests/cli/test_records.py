@@ -62,6 +62,12 @@ def test_no_openid_is_told_unless_asked_for(desk: HereDesk, paid: Rows) -> None:
     assert paid[0][0] in desk.run("records", "list", "--unmask", "--json").out
 
 
+def test_a_terminal_does_not_turn_a_greeting_around(desk: HereDesk, people: Rows) -> None:
+    desk.sheet([(*people[0], "a\u202eb")], header="openid,amount,wishing")
+    assert desk.run("run", "lantern.csv", "--yes").code == 0
+    assert r"a\u202eb" in desk.run("records", "show", "1").out
+
+
 def test_one_record_by_number_or_id(desk: HereDesk, paid: Rows) -> None:
     number = desk.entries()[0].mch_billno
     record = desk.run("records", "show", number, "--json").json
