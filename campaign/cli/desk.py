@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -21,25 +21,33 @@ from campaign.stages.pacing import SharedPacer
 from campaign.stages.shift import Asked, Desk, Sent
 
 EXIT_INTERRUPTED: Final = 130
+#: How soon a pause notices that it is to end.
+_LOOK_EVERY_S: Final = 0.1
 
 
 class Stop:
-    """Whether somebody asked us to stop, and a way to wait that ends when they do."""
+    """Whether somebody asked us to stop, and a way to wait that ends when they do.
+
+    A signal asks from within whatever its thread is doing, `pause` included, so there are no locks here: that
+    of a `threading.Event` would wait for itself for ever.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._asked = False
 
     def ask(self) -> None:
         """Somebody wants us to stop."""
-        self._event.set()
+        self._asked = True
 
     def asked(self) -> bool:
         """Whether somebody wants us to stop."""
-        return self._event.is_set()
+        return self._asked
 
     def pause(self, seconds: float) -> None:
-        """Wait, but no longer than until somebody asks us to stop."""
-        self._event.wait(seconds)
+        """Wait, but hardly longer than until somebody asks us to stop."""
+        until_s = time.monotonic() + seconds
+        while not self._asked and (left_s := until_s - time.monotonic()) > 0:
+            time.sleep(min(left_s, _LOOK_EVERY_S))
 
 
 @contextmanager
