@@ -20,7 +20,7 @@ from campaign.cli.night import REPORTS, Places, answer, open_log, run_night
 from campaign.cli.timer import Job, lingers, memory_variables, name_of, timers
 from campaign.config import Settings, load_settings
 from campaign.config.secret import variable
-from campaign.domain.days import BEIJING, beijing_text, beijing_time, rfc3339
+from campaign.domain.days import BEIJING, DAY_S, beijing_text, beijing_time, rfc3339
 from campaign.errors import CampaignError, SetupError
 from campaign.ledger.nights import Memory
 from campaign.ledger.registry import STATE_DIR_VARIABLE
@@ -311,12 +311,15 @@ def keep_time(
             advice=text('Install it with pip install "campaign[night]".'),
         ) from None
     trigger = CronTrigger(hour=at.hour, minute=at.minute, timezone=BEIJING)
-    since = beijing_time(now_s() if last_s is None else last_s)
+    since_s = now_s() if last_s is None else last_s
     while not stopped():
+        # A clock that was far ahead, and was set right, puts no night off for as long.
+        since_s = min(since_s, now_s() + DAY_S)
+        since = beijing_time(since_s)
         due_s = trigger.get_next_fire_time(since, since).timestamp()
         left_s = due_s - now_s()
         if left_s > 0:
             pause(min(left_s, _NAP_S))
         else:
             go()
-            since = beijing_time(now_s())
+            since_s = now_s()

@@ -593,6 +593,15 @@ def test_it_looks_at_the_clock_every_minute_since_a_machine_may_sleep() -> None:
     assert 0 < max(times.pauses) <= 60
 
 
+def test_a_clock_that_was_a_year_ahead_and_was_set_right_puts_no_night_off_for_a_year() -> None:
+    """Also when the keeper is started anew and finds the last night in the future."""
+    times = Times(NOON_S + 365 * DAY_S)
+    times.keep(1, last_s=None)
+    [done_s] = times.begun
+    times.now, times.begun = NOON_S, []
+    assert times.keep(2, last_s=done_s) == ["12 08:30", "13 08:30"]
+
+
 def test_a_clock_that_was_wrong_does_not_bring_a_night_forward_twice() -> None:
     """Set back by an hour after the night: the next one is tomorrow's."""
     times = Times(NOON_S)
