@@ -137,7 +137,7 @@ def translated(path: Path | None) -> Iterator[None]:
 def said(error: sqlite3.Error, path: Path | None) -> Exception:
     """What the error means to a person; the error itself where only we could have made it."""
     name: str = getattr(error, "sqlite_errorname", "")
-    if name == "SQLITE_FULL":
+    if name in ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"):  # no room for what is written, or to open it at all
         return StorageError(
             text("The disk with the ledger {path} is full.", path=path),
             advice=text("Make room, then run the same command again: it goes on where it stopped."),

@@ -284,6 +284,19 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     assert "[ledger] url" in str(stop.value.advice)
 
 
+def test_a_disk_that_is_too_full_to_open_the_ledger(tmp_path: Path) -> None:
+    """SQLite cannot make the -shm file and calls that an I/O error; the way out is room."""
+
+    def no_room(*_: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"  # type: ignore[misc]  # as SQLite itself sets it
+        raise error
+
+    with pytest.raises(StorageError, match="is full") as stop, file.translated(tmp_path / "campaign.db"):
+        no_room()
+    assert "Make room" in str(stop.value.advice)
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """Named, and no traceback."""
     with pytest.raises(StorageError, match="nowhere"):
