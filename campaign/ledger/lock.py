@@ -41,19 +41,26 @@ def try_hold(ledger_path: Path | None, campaign: str) -> Iterator[bool]:
     if ledger_path is None:
         yield True
         return
-    descriptor = _open(_lock_path(ledger_path, campaign))
+    path = _lock_path(ledger_path, campaign)
+    descriptor = _open(path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder, 0)
-        yield True
+        with _usable(path):
+            held = _taken(descriptor)
+        yield held
     finally:
         os.close(descriptor)  # gives the lock back; never inherited by other programs (O_CLOEXEC)
+
+
+def _taken(descriptor: int) -> bool:
+    """Whether it was free, and is ours now; then the file says who holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, holder, 0)
+    return True
 
 
 def _lock_path(ledger_path: Path, campaign: str) -> Path:
@@ -67,12 +74,22 @@ def _lock_path(ledger_path: Path, campaign: str) -> Path:
 
 
 def _open(path: Path) -> int:
-    try:
+    with _usable(path):
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    """Say the file's errors in a person's words: a folder that is read-only or full, or knows no locks."""
+    try:
+        yield
     except OSError as error:
         raise StorageError(
             text("The lock file {path} cannot be made: {cause}.", path=path, cause=error.strerror or error),
-            advice=text("Make sure that you may write in that folder, then run the same command again."),
+            advice=text(
+                "Make sure that you may write in that folder, that its disk has room and, if it is a network "
+                "drive, that it knows locks; then run the same command again."
+            ),
         ) from error
 
 

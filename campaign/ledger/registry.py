@@ -231,17 +231,26 @@ class Registry:
             descriptor = os.open(self._made() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             until_s = clock.monotonic_s() + _HELD_S_MAX
-            while not _taken(descriptor):
+            while not self._taken(descriptor):
                 if clock.monotonic_s() >= until_s:
                     pid = os.pread(descriptor, _PID_DIGITS, 0).decode("ascii", "replace").strip()
                     raise _kept(what, pid)
                 clock.sleep(_LOOK_AGAIN_S)
             ours = f"{os.getpid():<{_PID_DIGITS}}".encode()
-            if os.pread(descriptor, _PID_DIGITS, 0) != ours:
-                os.pwrite(descriptor, ours, 0)
+            with self._usable():
+                if os.pread(descriptor, _PID_DIGITS, 0) != ours:
+                    os.pwrite(descriptor, ours, 0)
             yield
         finally:
             os.close(descriptor)
+
+    def _taken(self, descriptor: int) -> bool:
+        with self._usable():
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
 
     def _made(self) -> Path:
         with self._usable():
@@ -255,14 +264,6 @@ class Registry:
             yield
         except OSError as error:
             raise _unusable(self.folder, error) from error
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _kept(what: Text, pid: str) -> StorageError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -120,6 +122,36 @@ def test_a_folder_without_room_for_the_lock(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError, match="lock file"),
         hold_campaign(tmp_path / "no" / "campaign.db", "lantern"),
+    ):
+        pytest.fail("held")
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_network_drive_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(StorageError, match=f"{tmp_path}.*{os.strerror(code)}") as stop,
+        hold_campaign(tmp_path / "campaign.db", "lantern"),
+    ):
+        pytest.fail("held")
+    assert "network drive" in str(stop.value.advice)
+
+
+def test_a_disk_without_room_for_the_holders_name_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with (
+        pytest.raises(StorageError, match="No space left"),
+        hold_campaign(tmp_path / "campaign.db", "lantern"),
     ):
         pytest.fail("held")
 

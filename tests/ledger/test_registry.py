@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -244,6 +245,20 @@ def test_who_spends_is_waited_for(registry: Registry) -> None:
             assert not may_spend(registry)
         assert 0 < sum(clock.slept) < 1
     assert may_spend(registry)
+
+
+def test_a_folder_without_locks_or_room_is_named(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    for system, call in ((fcntl, "flock"), (os, "pwrite")):
+        with monkeypatch.context() as patch:
+            patch.setattr(system, call, refuse)
+            with (
+                pytest.raises(StorageError, match=str(registry.folder)),
+                registry.spending(StillClock()),
+            ):
+                pytest.fail("held")
 
 
 class Impatient(StillClock):
