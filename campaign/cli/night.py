@@ -77,7 +77,7 @@ def run_night(session: Session, settings: Settings, clock: Clock, stop: Stop, pl
             with hold_night(settings.ledger_path()):
                 ended = _run(session, settings, clock, stop, places, log, started_s=started_s)
         except CampaignError as error:
-            log.error("night_refused", kind=type(error).__name__, why=str(error))
+            tell_refused(settings, error, clock, log)
             raise
         log.info(
             "night_ended",
@@ -87,6 +87,12 @@ def run_night(session: Session, settings: Settings, clock: Clock, stop: Stop, pl
             findings=len(ended.night.findings),
         )
     return ended
+
+
+def tell_refused(settings: Settings, error: CampaignError, clock: Clock, log: Log) -> None:
+    """Note why a night did not begin, or not end, and tell people: at night nobody sees an exit code."""
+    log.error("night_refused", kind=type(error).__name__, why=str(error))
+    _tell(settings, Night(failures=[error]), clock, log)
 
 
 def _run(
@@ -109,10 +115,7 @@ def _run(
             replace(memory, untold=True).write(path)
             result = night(_watch(session, settings, ledger, clock, stop, places, log), memory)
     certificate_ends_s = _certificate_ends_s(settings)
-    messages = of_night(result, now_s=clock.now_s(), certificate_ends_s=certificate_ends_s)
-    title = text("Night run of merchant {mch_id}", mch_id=settings.merchant.mch_id)
-    told = tell_people(settings, messages, title=title)
-    _note_told(log, told)
+    told = _tell(settings, result, clock, log, certificate_ends_s=certificate_ends_s)
     if ledger is not None:
         memory.untold |= told.nobody
         memory.write(path)
@@ -212,6 +215,20 @@ def _certificate_ends_s(settings: Settings) -> float | None:
     return certificate.not_after.timestamp() if certificate else None
 
 
+def _tell(
+    settings: Settings, night: Night, clock: Clock, log: Log, *, certificate_ends_s: float | None = None
+) -> Told:
+    """Tell whom ``[notify]`` names what became of the night; the log has who was told."""
+    messages = of_night(night, now_s=clock.now_s(), certificate_ends_s=certificate_ends_s)
+    title = text("Night run of merchant {mch_id}", mch_id=settings.merchant.mch_id)
+    told = tell_people(settings, messages, title=title)
+    if told.sent:
+        log.info("told", addresses=told.sent)
+    for failure in told.failures:
+        log.error("not_told", why=str(failure))
+    return told
+
+
 # The log
 
 
@@ -265,13 +282,6 @@ def _borrowed(stream: TextIO) -> Iterator[TextIO]:
 
 def _hidden(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {name: masked(value) if isinstance(value, str) else value for name, value in event.items()}
-
-
-def _note_told(log: Log, told: Told) -> None:
-    if told.sent:
-        log.info("told", addresses=told.sent)
-    for failure in told.failures:
-        log.error("not_told", why=str(failure))
 
 
 # The answer

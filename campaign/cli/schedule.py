@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from campaign.cli.answers import EXIT_INTERRUPTED
 from campaign.cli.desk import interruptible
 from campaign.cli.frame import Session, answers_json, group, option, pass_session
-from campaign.cli.night import REPORTS, Places, answer, open_log, run_night
+from campaign.cli.night import REPORTS, Places, answer, open_log, run_night, tell_refused
 from campaign.cli.timer import Job, lingers, memory_variables, name_of, timers
 from campaign.config import Settings, load_settings
 from campaign.config.secret import variable
@@ -276,7 +276,7 @@ def _keep_time(session: Session, at: time, places: Places) -> int:
             try:
                 settings = load_settings(file, gateway_hosts=session.gateway_hosts)
             except SetupError as error:
-                log.error("night_refused", kind=type(error).__name__, why=str(error))
+                tell_refused(session.settings(), error, clock, log)
                 return
             with suppress(CampaignError):  # the log has it, and the next night is another one
                 run_night(session, settings, clock, stop, places)

@@ -198,6 +198,18 @@ def test_a_night_that_reached_nobody_leaves_that_to_the_next(capsys, paid, monke
     assert json.loads(Path(".campaign.rehearsal.db.night.json").read_text())["untold"]
 
 
+def test_a_night_that_cannot_begin_is_told_where_nobody_sees_its_exit_code(capsys, paid, monkeypatch):
+    Path("campaign.rehearsal.db").write_bytes(b"no ledger" * 1000)
+    with receiving() as receiver:
+        monkeypatch.setenv("CAMPAIGN_NOTIFY_URLS", json.dumps([receiver.url]))
+        code, answer, log = now(capsys)
+    assert (code, answer["error"]["kind"]) == (7, "LedgerRefused")
+    [told] = receiver.got
+    assert "is not a ledger of this program" in told["message"]
+    assert "put back the newest backup" in told["message"]
+    assert [line["event"] for line in log] == ["night_refused", "told"]
+
+
 # Who starts it
 
 
@@ -318,6 +330,19 @@ def test_the_foreground_makes_up_for_a_missed_night_and_stops_when_asked(capsys,
         process.wait()
         process.stderr.close()
     assert events[:2] == ["keeping_time", "night_started"]
+
+
+def test_settings_that_somebody_broke_are_told_to_whom_the_keeper_knew(capsys, folder, monkeypatch):
+    def a_night_after_somebody_wrote(go, **_):
+        Path("campaign.toml").write_text("[limits]\n")
+        go()
+
+    monkeypatch.setattr("campaign.cli.schedule.keep_time", a_night_after_somebody_wrote)
+    with receiving() as receiver:
+        monkeypatch.setenv("CAMPAIGN_NOTIFY_URLS", json.dumps([receiver.url]))
+        assert main(["schedule", "--foreground"]) == 130
+    [told] = receiver.got
+    assert "campaign.toml" in told["message"]
 
 
 # The board
