@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -256,7 +257,7 @@ def open_log(path: Path | None, clock: Clock) -> Iterator[Log]:
         yield cast(
             Log,
             structlog.wrap_logger(
-                structlog.PrintLogger(stream),
+                _Lines(stream),
                 processors=[
                     structlog.processors.add_log_level,
                     stamped,
@@ -272,7 +273,23 @@ def _stream(path: Path | None) -> AbstractContextManager[TextIO]:
     if path is None:
         return _borrowed(sys.stderr)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "w", encoding="utf-8")
+    # No buffer, from which a line that had no room would be written once more at the end.
+    file = io.FileIO(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a")
+    return io.TextIOWrapper(file, encoding="utf-8", write_through=True)
+
+
+class _Lines:
+    """Writes the log. A line for which its disk has no room is lost, since the night's work must not wait."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def info(self, line: str) -> None:
+        """One line."""
+        with suppress(OSError):
+            print(line, file=self._stream, flush=True)
+
+    error = info
 
 
 @contextmanager

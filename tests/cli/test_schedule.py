@@ -210,6 +210,11 @@ def test_a_night_that_cannot_begin_is_told_where_nobody_sees_its_exit_code(capsy
     assert [line["event"] for line in log] == ["night_refused", "told"]
 
 
+def test_a_log_whose_disk_is_full_stops_no_night(capsys, paid):
+    assert main(["schedule", "now", "--log", "/dev/full"]) == 0
+    assert (paid / "reports" / "lantern-report.xlsx").exists()
+
+
 # Who starts it
 
 
