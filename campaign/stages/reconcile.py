@@ -35,4 +35,6 @@ def reconcile(
                 shift.halt = Halt(reason=HaltReason.INTERRUPTED)
             elif shift.halt is not None and held:
                 desk.ledger.set_halt(name, shift.halt, desk.clock.now_s())
+            elif shift.reached_nobody:  # too few to halt for, and yet nothing that could be called done
+                shift.halt = Halt(reason=HaltReason.UNREACHABLE)
     return shifts

@@ -136,6 +136,11 @@ class Shift:
         """Whether sending stopped before its end."""
         return self.halt is not None
 
+    @property
+    def reached_nobody(self) -> bool:
+        """Whether there was something to ask or to send, and WeChat Pay was not reached once."""
+        return 0 < self._unreached == self.questions + self.requests
+
     def turn(self) -> float | None:
         """Do all that is due now; return when the next thing is due, None when nothing is or we halted.
 

@@ -86,6 +86,22 @@ def test_a_question_that_fails_changes_no_state(machine: Machine) -> None:
     assert all(e.state is not State.ACCEPTED for e in machine.entries().values())
 
 
+def test_a_campaign_of_three_whose_gateway_is_not_reached_is_not_done(machine: Machine) -> None:
+    """Fewer than it takes to halt for; but once one of them is answered, others that are not are no matter."""
+    machine.run(SHEET)
+    machine.later(61)
+    machine.faults(refused={"endpoint": "gethbinfo"})
+    halt = machine.reconcile()["lantern"].halt
+    assert halt is not None
+    assert halt.reason is HaltReason.UNREACHABLE
+    machine.later(DAY_S)
+    machine.faults(refused={"endpoint": "gethbinfo", "openids": ["oA", "oB"]})
+    assert machine.reconcile()["lantern"].halt is None
+    machine.faults()
+    machine.later(DAY_S)
+    assert machine.reconcile()["lantern"].halt is None
+
+
 def test_nothing_is_sent_for_the_first_time(machine: Machine) -> None:
     machine.faults(refused=1.0)
     machine.run(SHEET)
