@@ -87,7 +87,7 @@ def test_a_question_that_fails_changes_no_state(machine: Machine) -> None:
 
 
 def test_a_campaign_of_three_whose_gateway_is_not_reached_is_not_done(machine: Machine) -> None:
-    """Fewer than it takes to halt for; but once one of them is answered, others that are not are no matter."""
+    """Fewer than it takes to halt for; once one of them is answered, others that are not are no matter."""
     machine.run(SHEET)
     machine.later(61)
     machine.faults(refused={"endpoint": "gethbinfo"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from campaign.domain.answer import Outcome
 from campaign.domain.finding import missing, not_in_ledger
-from campaign.domain.verdict import Owner
 from campaign.stages.standing import standing
 from tests.domain.bills import line
 from tests.ledger.build import NOON_S, begun, end, open_ledger, plan
@@ -21,4 +20,4 @@ def test_what_the_last_match_found_about_a_row_needs_a_person() -> None:
         assert standing(ledger, "lantern", now_s=NOON_S + 60).needs == ()
         ledger.keep_match("lantern", [], [], [found, foreign], NOON_S + 60)
         ((entry, need),) = standing(ledger, "lantern", now_s=NOON_S + 60).needs
-    assert (entry.mch_billno, need.reason, need.owner) == (second.mch_billno, found.reason, Owner.FINANCE)
+    assert (entry.mch_billno, need.reason, need.owner) == (second.mch_billno, found.reason, found.owner)
