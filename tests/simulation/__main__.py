@@ -7,12 +7,14 @@ original (in both orders, with the ledger or without); renames the sheet and say
 copies and edits it; runs it under a name that it had before; begins a second campaign for the same people, in
 the same ledger or in one of its own (with ``--new-ledger`` and without), and runs a list with the wrong
 ledger; cancels and reopens; runs a reissue sheet, and one with a second number for a row that is not dead;
+looks up with ``records status`` what became of a packet;
 breaks key, appid and certificate in the settings, and mends them; tops up; sets the clock; loses the ledger
 and restores an older copy.
 
 What happens to them: the process dies before and after any request, any commit and any write of the
 registry; disks are full; requests arrive minutes late; run, reconcile and cancel start beside a run, and so
-does another campaign; and WeChat Pay answers with every fault of `tests.simulation.story.FAULTS`.
+does another campaign; requests leave while a commit is written; and WeChat Pay answers with every fault of
+`tests.simulation.story.FAULTS`, and pays what it has called FAILED.
 
 ``--count`` prints how often each of these came about.
 """

@@ -45,6 +45,7 @@ from campaign.rehearsal.rules import RehearsalMerchant, Rules
 from campaign.stages.pacing import SharedPacer
 from campaign.stages.plan import Lost, SheetFacts, draft, plan, refuse_lost_list, refuse_same_list
 from campaign.stages.reconcile import reconcile
+from campaign.stages.records import ask_status
 from campaign.stages.reissue import Reissue, candidates, reissue
 from campaign.stages.send import send
 from campaign.stages.shift import Asked, Desk, Sent, Shift
@@ -60,6 +61,7 @@ from tests.simulation.parts import (
     VirtualClock,
     VirtualPacer,
     Wire,
+    Writer,
     mounted,
 )
 
@@ -262,6 +264,8 @@ class Machine:
     stop_asked: bool = False
     #: Which of the two ledgers the settings name.
     place: int = 0
+    #: Decides what goes on while a commit is written; without it nothing does.
+    meanwhile: Random | None = None
 
     def __post_init__(self) -> None:
         self._folder = _new_folder()
@@ -348,6 +352,11 @@ class Machine:
     def top_up(self, fen: int) -> None:
         self.books.top_up(fen, self.clock.true_s())
 
+    def take_back(self, order: Order) -> None:
+        """WeChat Pay pays an order that it has called FAILED."""
+        with self.books.transaction():
+            self.books.pay(self.rules._paid(order, self.clock.true_s(), claims=True))
+
     def orders_at_gateway(self) -> dict[str, Order]:
         """What WeChat Pay has, by number, with everything booked that is due by now."""
         self.rules.settle()
@@ -410,6 +419,8 @@ class Machine:
     @contextmanager
     def _at_work(self, ledger: Ledger) -> Iterator[None]:
         outer, self._open = self._open, ledger
+        if self.meanwhile:
+            ledger._writer = Writer(self.meanwhile)  # type: ignore[assignment]  # as far as it is used
         try:
             yield
         finally:
@@ -559,11 +570,19 @@ class Machine:
             with self.desk(ledger) as desk:
                 return reissue(desk, found, refunded=refunded)
 
+    def look_up(self, number: str) -> None:
+        """``campaign records status``: asks what became of one packet."""
+        with self.ledger() as ledger:
+            packet = ledger.sent_packet(mch_billno=number)
+            if packet is not None:
+                with self.desk(ledger) as desk:
+                    ask_status(desk, packet)
+
     @contextmanager
     def desk(self, ledger: Ledger, others: names.OtherLedgers | None = None) -> Iterator[Desk]:
         """What the stages work with."""
         self._processes += 1
-        crew: InlineCrew[Sent | Asked] = InlineCrew(self.workers, self.rng)
+        crew: InlineCrew[Sent | Asked] = InlineCrew(self.workers, self.rng, self.meanwhile)
         gateway = RedpackClient(
             transport=self.wire, api_key=self.api_key, mch_id=MCH_ID, appid=self.sender.wxappid
         )
@@ -607,12 +626,27 @@ class Machine:
 
     def _recorded(self, number: str) -> Entry:
         """The intent to send is durable before the request leaves: the entry of this number."""
+        with self._durable() as ledger:
+            entry = ledger.entry(number)
+            assert entry is not None, "sent without a plan"
+            assert entry.state is State.IN_DOUBT, f"a request leaves for an entry that is {entry.state}"
+            assert ledger.attempts(number)[-1].ended_at_s is None, "the attempt was not recorded"
+            return entry
+
+    @contextmanager
+    def _durable(self) -> Iterator[Ledger]:
+        """The ledger of the process at work, without what it has not committed yet."""
         assert self._open is not None
-        entry = self._open.entry(number)
-        assert entry is not None, "sent without a plan"
-        assert entry.state is State.IN_DOUBT, f"a request leaves for an entry that is {entry.state}"
-        assert self._open.attempts(number)[-1].ended_at_s is None, "the attempt was not recorded"
-        return entry
+        if not self.committing:
+            yield self._open
+            return
+        with closing(Ledger(self.disk.connect(), self.path)) as ledger:
+            yield ledger
+
+    @property
+    def committing(self) -> bool:
+        """Whether the process at work is writing a commit, for which others would have to wait."""
+        return self._open is not None and (self._open._db.in_transaction or self.registry._kept)
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:

@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Generic, TypeVar
@@ -98,12 +99,14 @@ class VirtualPacer:
 class InlineCrew(Generic[T]):
     """Carries jobs out one by one; which is next, and when its result is handed back, the seed decides."""
 
-    def __init__(self, size: int, rng: Random) -> None:
+    def __init__(self, size: int, rng: Random, meanwhile: Random | None = None) -> None:
+        """``meanwhile``: decides what is carried out while a commit is written; without it nothing is."""
         self.size = size
         self._rng = rng
+        self._meanwhile = meanwhile
         self._jobs: list[Job[T]] = []
         self._results: list[T] = []
-        self.carry_on = None
+        self.carry_on = self._carry_on if meanwhile else None
 
     @property
     def running(self) -> int:
@@ -120,6 +123,60 @@ class InlineCrew(Generic[T]):
         count = rng.randint(1, len(self._results)) if self._results else 0
         handed, self._results = self._results[:count], self._results[count:]
         return handed
+
+    def _carry_on(self) -> None:
+        assert self._meanwhile
+        if self._jobs:
+            job = self._jobs.pop(self._meanwhile.randrange(len(self._jobs)))
+            self._results.append(carry_out(job))
+
+
+class Writer:
+    """In place of the thread that writes a ledger's commits: how long each takes, the seed decides."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    def submit(self, write: Callable[..., object], *args: object) -> Written:
+        before, after = self._rng.choice([(0, 0), (0, 0), (1, 0), (0, 1), (1, 1)])
+        return Written(partial(write, *args), before, after)
+
+    def shutdown(self) -> None:
+        """Nothing is under way between two commits."""
+
+
+@dataclass
+class Written:
+    """A commit under way, as its future; one that is durable may not be known to be yet."""
+
+    write: Callable[[], object]
+    #: So many moments pass before it is durable, and after that before it is known to be.
+    before: int
+    after: int
+    _written: bool = False
+    _error: BaseException | None = None
+
+    def done(self) -> bool:
+        if self.before:
+            self.before -= 1
+            return False
+        self._end()
+        self.after -= 1
+        return self.after < 0 or self._error is not None
+
+    def result(self) -> None:
+        self._end()
+        if self._error:
+            raise self._error
+
+    def _end(self) -> None:
+        if self._written:
+            return
+        self._written = True
+        try:
+            self.write()
+        except BaseException as error:  # noqa: BLE001 - kept for who asks for the result
+            self._error = error
 
 
 @dataclass(slots=True)

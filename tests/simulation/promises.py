@@ -39,9 +39,11 @@ class Promises:
             paid[story.row_of_fen[order.total_amount]].append(order)
         spent: dict[int, int] = defaultdict(int)
         for uid, orders in paid.items():
-            if len(orders) > 1:
-                raise Broken(f"row {uid} was paid {len(orders)} times: {[o.mch_billno for o in orders]}")
-            spent[id(story.list_of[uid])] += orders[0].total_amount
+            # What was FAILED may have another number already, or another row its money.
+            kept = [order for order in orders if order.mch_billno not in story.taken_back]
+            if len(kept) > 1:
+                raise Broken(f"row {uid} was paid {len(kept)} times: {[o.mch_billno for o in kept]}")
+            spent[id(story.list_of[uid])] += sum(order.total_amount for order in kept)
         for fen in spent.values():
             if fen > story.budget_fen and not story.lost:
                 raise Broken(f"{fen} fen were spent, {story.budget_fen} allowed")
@@ -69,6 +71,8 @@ class Promises:
         with self._machine.look() as ledger:
             if broken := list(ledger.broken_events()):
                 raise Broken(f"the event chain is broken at {broken}")
+            if miscounted := [*ledger.miscounted(), *ledger.miscounted_days()]:
+                raise Broken(f"sums that are not those of their rows: {miscounted}")
             if unexplained := list(ledger.unexplained()):
                 raise Broken(f"states that no event explains: {unexplained}")
             if altered := list(ledger.altered_entries()):
@@ -87,7 +91,7 @@ class Promises:
         if not str(evidence(entry)):
             raise Broken(f"{where} without evidence")
         if entry.flag is not None and entry.flag is not Flag.STUCK:
-            if not (self._story.lied or lost):
+            if not (self._story.lied or lost or entry.mch_billno in self._story.taken_back):
                 raise Broken(f"{where} and flagged {entry.flag}")
             return
         if order is None:
@@ -101,6 +105,8 @@ class Promises:
             return  # edited since the copy was made; gethbinfo does not say to whom an order is
         if (order.re_openid, order.total_amount) != (entry.re_openid, entry.total_amount):
             raise Broken(f"{where}, but the order is {order.re_openid} {order.total_amount}")
+        if order.mch_billno in self._story.taken_back and entry.evidence is Evidence.DEAD:
+            return  # nobody asked again
         status = order.status(self._machine.clock.true_s())
         if order.paid_s is None:
             right = (
@@ -161,6 +167,8 @@ class Promises:
         day_fen: dict[str, int] = defaultdict(int)
         people: dict[tuple[str, str], list[int]] = defaultdict(list)
         for number, order in self._machine.paid().items():
+            if number in self._story.taken_back:
+                continue  # its day was given to others, perhaps
             for day in self._machine.wire.days_of(number, order.stored_s):
                 day_fen[day] += order.total_amount
                 people[day, order.re_openid].append(order.total_amount)

@@ -76,6 +76,21 @@ _OTHER_ACCOUNTS: Final = [f"oWrong{n:02d}" for n in range(400)]
 _COMPARED_DAYS: Final = 25
 
 
+#: Of an entry's last attempt: whether an earlier number of its row had been contradicted when it was begun;
+#: and what counts against the campaign's budget, in fen, if nothing was contradicted since.
+_BEGUN: Final = """
+    WITH this AS (SELECT entry.*, begun_event FROM entry JOIN attempt ON attempt.entry = seq AND n = attempts
+                  WHERE mch_billno = ?),
+        contradicted AS (SELECT event.seq AS at, entry.* FROM event JOIN entry ON entry.seq = event.entry
+                         WHERE kind = 'flagged' AND entry.campaign = (SELECT campaign FROM this))
+    SELECT EXISTS (SELECT 1 FROM contradicted AS earlier JOIN this USING (row_key)
+                   WHERE earlier.issue < this.issue AND at < begun_event),
+        (SELECT sum(entry.total_amount) FROM entry JOIN this USING (campaign)
+         WHERE (entry.state NOT IN ('planned', 'cancelled', 'rejected') OR entry.flag NOT NULL)
+            AND NOT EXISTS (SELECT 1 FROM contradicted WHERE at > begun_event))
+"""
+
+
 class Outline(NamedTuple):
     """An entry in short, as the ledger's file has it."""
 
@@ -131,6 +146,12 @@ class Story:
         )
         self.budget_fen = limits.campaign_fen
         rate = rng.choice([1.0, 5.0, 20.0, 30.0])
+        # What these decide changes no story in which it does not come about.
+        late = self._late = Random(f"{self.seed}, later")
+        self._takes_back = late.random() < 0.5
+        #: The numbers of packets that were paid after WeChat Pay had called them FAILED.
+        self.taken_back: set[str] = set()
+        meanwhile = late if late.random() < 0.5 else None
         self.machine = Machine(
             rng,
             clock,
@@ -148,6 +169,7 @@ class Story:
                 keeps_blocked=rng.choice([0.0, 0.5, 1.0]),
             ),
             gateway_seed=self.seed,
+            meanwhile=meanwhile,
         )
         self.machine.wire.before_send = self._before_send
         self.machine.wire.latency_s = rng.choice([0.0, 0.0, 0.2, 3.0])
@@ -186,6 +208,8 @@ class Story:
             self._break_the_world()
             for _ in range(self.rng.randint(2, 8)):
                 self._act()
+                if self._takes_back:
+                    self._doubt_the_dead()
                 self.promises.check_payments()
             self._calm()
             self.promises.check_end()
@@ -668,9 +692,13 @@ class Story:
 
     # Second numbers
 
-    def _reissue(self) -> None:
-        """`campaign reissue`, and its sheet, perhaps later: rows that WeChat Pay itself calls failed."""
-        chosen, machine = self.list, self.machine
+    def _reissue(self, *, waits: bool = False) -> None:
+        """`campaign reissue`, and its sheet, perhaps later: rows that WeChat Pay itself calls failed.
+
+        Args:
+            waits: the run of the sheet is stopped before anything is sent.
+        """
+        chosen, machine, late = self.list, self.machine, self._late
         latest = self._latest()
         found: list[Entry] = []
 
@@ -681,11 +709,17 @@ class Story:
             self.did["reissue"] += 1
             self._in_process("reissue", ask)
         rows = {e.row_key for e in found}  # those that wait under their second number are written again
-        again = [e for e in latest if e.issue > 1 and e.state is State.PLANNED and e.row_key not in rows]
+        if late.random() < 0.5:  # a sheet with contradicted rows is refused
+            rows |= {e.row_key for e in machine.entries().values() if e.flag}
+        open_again = (e for e in latest if e.state is State.PLANNED or e.evidence is Evidence.UNSTORED)
+        again = [e for e in open_again if e.issue > 1 and e.row_key not in rows]
         orders = [self._tied(e, number, new=e in found) for number, e in enumerate([*again, *found], start=2)]
         if orders:
             self.did["run the reissue sheet"] += 1
+            machine.stop_asked = waits
+            self.did["a second number is planned, and waits"] += waits
             self._run_orders(orders, "run the reissue sheet", partial=True)
+            machine.stop_asked = False
         chosen.another_list = False
 
     def _reissue_what_is_not_dead(self) -> None:
@@ -745,9 +779,42 @@ class Story:
     def _set_faults(self) -> None:
         faults: dict[str, object] = {"openid_error": {"openids": _OTHER_ACCOUNTS}}
         faults |= self._faults
+        if self._takes_back and not self.calm:
+            faults |= {"failed_later": 0.15, "send_failed": 0.1}
         if self._certificate_refused:
             faults["ca_error"] = 1.0
         self.machine.faults(**faults)
+
+    def _doubt_the_dead(self) -> None:
+        """What failed is not the end: some of it gets a second number, some is paid after all."""
+        late, machine = self._late, self.machine
+        for _ in range(late.randint(0, 3)):
+            self._take_back(share=0.4)
+            self._look_up(share=0.4)
+            if late.random() < 0.6 and self.list.history:
+                self._reissue(waits=late.random() < 0.4)
+            if late.random() < 0.3:
+                machine.later(late.uniform(0, 3600))
+                self._reconcile()
+
+    def _take_back(self, *, share: float) -> None:
+        """A packet is paid after all that WeChat Pay has called FAILED."""
+        if not self._takes_back or self._late.random() > share:
+            return
+        now_s = self.machine.clock.true_s()
+        failed = [o for o in self.machine.orders_at_gateway().values() if o.status(now_s) == "FAILED"]
+        if failed:
+            order = self._late.choice(failed)
+            self.say(f"{self._time()} {order.mch_billno} is paid although it was FAILED")
+            self.did["a failure is taken back"] += 1
+            self.taken_back.add(order.mch_billno)
+            self.machine.take_back(order)
+
+    def _look_up(self, *, share: float) -> None:
+        """Somebody asks what became of such a packet."""
+        if self.taken_back and self._late.random() < share:
+            self.did["such a packet is looked up"] += 1
+            self._work_beside("records status")
 
     def _break_settings(self) -> None:
         what = self.rng.choice(["key", "appid", "certificate"])
@@ -790,21 +857,25 @@ class Story:
             self.did[f"crash {step}"] += 1
             raise Crash(f"{step} ({self.steps})")
         # Not before the request: between the pace and the wire nothing may take time.
-        beside = not self._beside and self.beside_share and step == "after the request"
-        if beside and rng.random() < self.beside_share:
-            self._work_beside()
+        if step != "after the request" or self._beside or self.machine.committing:
+            return
+        self._take_back(share=0.02)
+        if self.beside_share and rng.random() < self.beside_share:
+            self._work_beside(rng.choice(["reconcile", "run", "cancel", "run another", "run another"]))
+        self._look_up(share=0.02)
 
-    def _work_beside(self) -> None:
+    def _work_beside(self, what: str) -> None:
         """Another process of this operator, while the first one is in the middle of a request."""
         self._beside = True
         here, allowed, label = self.list, self._allowed, self._process
         campaign, place = self.machine.campaign, self.machine.place
-        what = self.rng.choice(["reconcile", "run", "cancel", "run another", "run another"])
         others = [each for each in self.lists if each is not here and each.history]
         self.say(f"    beside: {what}")
         try:
             if what == "reconcile":
                 self._reconcile_beside()
+            elif what == "records status":
+                self.machine.look_up(self._late.choice(sorted(self.taken_back)))
             elif what == "run another" and others:
                 self.take(self.rng.choice(others))
                 self.did["run another campaign beside"] += 1
@@ -841,6 +912,12 @@ class Story:
         [[in_doubt_fen]] = machine._open._db.execute(
             "SELECT sum(total_amount) FROM entry WHERE state = 'in_doubt'"
         ).fetchall()
+        [[contradicted, counted_fen]] = machine._open._db.execute(_BEGUN, (number,)).fetchall()
+        if contradicted:
+            raise Broken(f"{number} was begun although an earlier number of its row may have been paid")
+        if entry.attempt == 1 and (counted_fen or 0) > self.budget_fen and not self.lost:
+            raise Broken(f"{counted_fen} fen count against the budget, {self.budget_fen} allowed")
+        self.did["a request leaves while a commit is written"] += machine.committing
         if in_doubt_fen > machine.limits.in_doubt_fen and not self.lost:
             raise Broken(f"{in_doubt_fen} fen in doubt, {machine.limits.in_doubt_fen} allowed")
         agreed = self._allowed is None or entry.re_openid + str(entry.total_amount) in self._allowed

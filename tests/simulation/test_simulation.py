@@ -42,9 +42,11 @@ DEEDS = """
     run the list with the other ledger; lose the ledger; restore the ledger
     break the key; fix the key; break the appid; fix the appid; break the certificate; fix the certificate
     reissue; run the reissue sheet; a second number without proof
+    a failure is taken back; such a packet is looked up; a second number is planned, and waits
     run beside a run; cancel beside a run; reconcile beside a run; run another campaign beside
     crash before the request; crash after the request; crash before the commit; crash after the commit
     crash before the registry; crash after the registry; a request arrives late; the disk is full
+    a request leaves while a commit is written
 """
 #: Enough for the rarest of them.
 COUNTED = range(1000, 1200)
