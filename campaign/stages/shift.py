@@ -11,12 +11,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Final, NamedTuple
 
 from campaign.domain.answer import Outcome, QueryAnswer, Reach, SendAnswer, Status
 from campaign.domain.breaker import Breaker, BreakerPolicy
 from campaign.domain.campaign import Halt, HaltReason
-from campaign.domain.days import next_day_start_s
+from campaign.domain.days import beijing_days, next_day_start_s
 from campaign.domain.decision import (
     Policy,
     Step,
@@ -54,6 +55,8 @@ class Sent(NamedTuple):
 
     entry: Sending
     answer: SendAnswer
+    #: It was kept here on purpose: the gateway was not even tried.
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +157,13 @@ class Shift:
             self._held_by_doubt = False  # what came back may have made room
             with desk.other_ledgers() as others, desk.ledger.atomic(desk.crew.carry_on):
                 self._book(done)
+                counted = frozenset(beijing_days(desk.clock.now_s()))
                 begun = self._begin(others)
                 self._suspect(others)
             if done or begun:
                 desk.progress()
             for sending in begun:
-                desk.crew.start(self._send(sending))
+                desk.crew.start(self._send(sending, counted))
             for entry in self._due_questions():
                 self._asking.add(entry.mch_billno)
                 self.questions += 1
@@ -193,7 +197,7 @@ class Shift:
 
     def _judged_send(self, result: Sent, taken: Step, now_s: float) -> SendResult:
         """``taken``: what follows for a packet that was accepted, whatever its past."""
-        entry, answer = result
+        entry, answer, _ = result
         if answer.outcome is Outcome.ACCEPTED:
             return SendResult(entry=entry, answer=answer, step=taken)
         counted = entry._replace(tally=entry.tally.with_answer(answer))
@@ -204,7 +208,7 @@ class Shift:
         """What one answer means for everybody (R5.1, last column)."""
         answer = result.answer
         if answer.outcome is Outcome.NOT_SENT:
-            if not self._held_back():
+            if not result.withheld:
                 self._unreached += 1
                 self._quiet_until_s = now_s + backoff_s(self._unreached)
                 self._window = 1
@@ -351,14 +355,16 @@ class Shift:
             and self._unmoved.get(entry.mch_billno, math.inf) != entry.due_at_s
         ][:room]
 
-    def _send(self, entry: Sending) -> Job[Sent]:
+    def _send(self, entry: Sending, counted: frozenset[date]) -> Job[Sent]:
+        """``counted``: the Beijing days on which the request is counted, if it leaves soon."""
         desk = self.desk
         request = desk.gateway.sending(entry.parameters)
         leave = Leave(desk.send_pacer)
         if not self._held_back():
             yield leave
-        if self._held_back():
-            return Sent(entry, SendAnswer(outcome=Outcome.NOT_SENT))
+        # A slow pace, or a machine that slept, may have kept it past midnight: it is begun anew then.
+        if self._held_back() or not counted.issuperset(beijing_days(desk.clock.now_s())):
+            return Sent(entry, SendAnswer(outcome=Outcome.NOT_SENT), withheld=True)
         try:
             answer: SendAnswer = yield request.telling(leave.use)
         except NotSent as error:

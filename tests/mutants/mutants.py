@@ -492,9 +492,12 @@ MUTANTS = (
     # The stages
     Mutant(
         SHIFT,
-        "desk.ledger.atomic(desk.crew.carry_on):\n                self._book(done)\n                begun = self._begin(others)",
+        "desk.ledger.atomic(desk.crew.carry_on):\n                self._book(done)\n"
+        "                counted = frozenset(beijing_days(desk.clock.now_s()))\n"
+        "                begun = self._begin(others)",
         "desk.ledger.atomic():\n                begun = desk.ledger.sendable(self.campaign,"
-        " now_s=desk.clock.now_s(), limit=1) if self.first_sends else []\n                self._book(done)",
+        " now_s=desk.clock.now_s(), limit=1) if self.first_sends else []\n                self._book(done)\n"
+        "                counted = frozenset(beijing_days(desk.clock.now_s()))",
         "the intent is not recorded before the request",
         STAGES,
     ),
@@ -503,6 +506,13 @@ MUTANTS = (
         "            answer = SendAnswer(outcome=Outcome.UNKNOWN, reach=Reach.BREAKER, err_code_des=str(error))",
         "            answer = SendAnswer(outcome=Outcome.REFUSED, reach=Reach.BREAKER, err_code_des=str(error))",
         "a timeout is taken for a refusal",
+        STAGES,
+    ),
+    Mutant(
+        SHIFT,
+        "self._held_back() or not counted.issuperset(beijing_days(desk.clock.now_s())):",
+        "self._held_back():",
+        "what waited for its turn past midnight leaves, and is counted on the day before",
         STAGES,
     ),
     Mutant(

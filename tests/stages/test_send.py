@@ -11,7 +11,7 @@ import pytest
 
 from campaign.domain.breaker import BreakerPolicy
 from campaign.domain.campaign import HaltReason
-from campaign.domain.days import next_day_start_s
+from campaign.domain.days import beijing_day, day_start_s, next_day_start_s
 from campaign.domain.decision import Policy
 from campaign.domain.entry import Flag
 from campaign.domain.order import PacketOrder
@@ -370,6 +370,22 @@ def test_the_merchants_day_is_shared_by_its_campaigns(machine: Machine) -> None:
     assert found.halt is not None
     assert found.halt.reason is HaltReason.MERCHANT_LIMIT
     assert len(machine.paid()) == 1
+
+
+def test_what_waits_for_its_turn_past_midnight_counts_on_the_day_on_which_it_leaves(machine: Machine) -> None:
+    """At one request in 100 s the second one is begun well before midnight, as on a machine that sleeps."""
+    machine.sends_per_second = 0.01
+    machine.limits = replace(machine.limits, merchant_day_fen=200)
+    midnight_s = day_start_s(beijing_day(machine.clock.now_s() + DAY_S))
+    machine.later(midnight_s - 190 - machine.clock.now_s())
+    sheet = orders("oA 1.00", "oB 1.00", "oC 1.00", "oD 1.00")
+    machine.run(sheet)
+    machine.later(3600)
+    found = machine.run(sheet)
+    days = [letter.at_s >= midnight_s for letter in machine.wire.letters]
+    assert days == [False, True, True]
+    assert found.halt is not None
+    assert found.halt.reason is HaltReason.MERCHANT_LIMIT
 
 
 # Held by WeChat Pay
