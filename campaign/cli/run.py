@@ -341,8 +341,9 @@ class _Planner:
         if not self._agreed(planned, tell_forecast, yes=yes):
             return False
         remember_rows(self._settings, drafted, self._clock.now_s())
-        with self._ledger.atomic():
-            # While the question was open, somebody may have planned a copy of this list.
+        with self._others.while_spending(), self._ledger.atomic():
+            # While the question was open, somebody may have planned a copy of this list. From here on nobody
+            # does, with another ledger either: neither would see what the other has not committed yet.
             self._refuse_same_list(drafted, may_ask=False)
             if reopen:
                 self._ledger.reopen(self._campaign, self._clock.now_s())
@@ -375,7 +376,7 @@ class _Planner:
         if reading.digest != self._facts.digest:  # somebody saved it meanwhile: the next run's to look at
             return False
         try:
-            with self._ledger.atomic():
+            with self._others.while_spending(), self._ledger.atomic():
                 again = self._draft(reading)
                 # While a row was refused, it did not count as paid: another campaign may have its people now.
                 self._refuse_same_list(again, may_ask=False)

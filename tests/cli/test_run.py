@@ -442,6 +442,32 @@ def test_a_copy_that_is_planned_while_the_question_is_open_is_noticed(
     assert desk.campaign("lantern") is None
 
 
+def test_two_ledgers_never_plan_the_same_list_at_once(
+    make_desk: Callable[..., HereDesk],
+    people: Rows,
+    requests: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither would find it in the other's ledger, where it is not committed yet."""
+    first, second = make_desk("first"), make_desk("second")
+    first.sheet(people)
+    second.sheet(people, name="copy.csv")
+    copy = ("run", "copy.csv", "--yes", "--new-ledger", "--json")
+    write, refused = run_module._Planner._write, []
+
+    def beside(*arguments: Any) -> None:
+        monkeypatch.setattr(run_module._Planner, "_write", write)
+        monkeypatch.setattr("campaign.ledger.registry._HELD_S_MAX", 0.0)
+        refused.append(second.run(*copy).err)
+        write(*arguments)
+
+    monkeypatch.setattr(run_module._Planner, "_write", beside)
+    assert first.run("run", "lantern.csv", "--yes").code == 0
+    assert second.run(*copy).json["error"]["kind"] == "SameListAgain"
+    assert "allowance" in refused[0]
+    assert requests() == 6
+
+
 @pytest.mark.parametrize(
     "name, options, kind",
     [

@@ -472,7 +472,7 @@ class Machine:
             self._refuse_same_list((ledger, *others.now()), drafted, facts, also_pays, lost)
             self._refuse_beyond_budget(ledger, drafted, file)
             names.remember_rows(settings, drafted, clock.now_s())  # type: ignore[arg-type]
-            with ledger.atomic():
+            with others.while_spending(), ledger.atomic():
                 self._refuse_same_list((ledger, *others.now()), drafted, facts, also_pays)
                 if reopen:
                     ledger.reopen(name, clock.now_s())
@@ -486,9 +486,10 @@ class Machine:
                 if not (outdated or ledger.may_take_up_again(name)):
                     return False
                 try:
-                    again = drafting()
-                    self._refuse_same_list((ledger, *others.now()), again, facts, also_pays)
-                    plan(ledger, again, sheet=facts, title="", now_s=clock.now_s())
+                    with others.while_spending(), ledger.atomic():
+                        again = drafting()
+                        self._refuse_same_list((ledger, *others.now()), again, facts, also_pays)
+                        plan(ledger, again, sheet=facts, title="", now_s=clock.now_s())
                 except Conflict:
                     return False
                 outdated = again.outdated > 0
