@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -255,7 +256,10 @@ def cron_line(job: Job, now: datetime) -> str:
 
 def timers(environ: Mapping[str, str]) -> list[Timer]:
     """The ways there may be, the better first."""
-    return [SystemdTimer.of(environ), Crontab()]
+    found: list[Timer] = [Crontab()]
+    with suppress(RuntimeError):  # a user without a home, as in a container, has no systemd either
+        found.insert(0, SystemdTimer.of(environ))
+    return found
 
 
 def memory_variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from campaign.domain.campaign import Campaign
-from campaign.errors import StorageError
+from campaign.errors import SetupError, StorageError
 from campaign.ledger import file
 from campaign.ledger.seen import Pair, SeenRows
 from campaign.ports import Clock, SystemClock
@@ -79,14 +79,28 @@ class Registry:
 
     @classmethod
     def of(cls, *, merchant: str, gateway: str, environ: Mapping[str, str]) -> Registry:
-        """The user's own registry for this merchant and gateway."""
+        """The user's own registry for this merchant and gateway.
+
+        Raises:
+            SetupError: the user has no home, and ``environ`` names no folder.
+        """
         named = environ.get(STATE_DIR_VARIABLE)
         if named:
             root = Path(named)
         else:
             from platformdirs import user_state_path
 
-            root = user_state_path("campaign", appauthor=False)
+            try:
+                root = user_state_path("campaign", appauthor=False)
+            except RuntimeError as error:
+                raise SetupError(
+                    text("This user has no home folder, where the pace and the known ledgers are kept."),
+                    advice=text(
+                        "Name a folder that stays in the environment variable {variable}; every process of "
+                        "this merchant needs the same one.",
+                        variable=STATE_DIR_VARIABLE,
+                    ),
+                ) from error
         # Readable, and yet never the same for two gateways or outside the root.
         plain = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{merchant}-{gateway}")[:60].strip(".")
         digest = hashlib.blake2b(f"{merchant}\n{gateway}".encode(), digest_size=6).hexdigest()

@@ -22,6 +22,7 @@ from campaign.cli.timer import (
     name_of,
     service_unit,
     timer_unit,
+    timers,
 )
 from campaign.errors import StorageError, UsageError
 
@@ -229,6 +230,14 @@ def test_a_machine_without_cron_shows_nothing_and_installs_nothing():
     crontab.remove(job().name)
     with pytest.raises(StorageError, match="no crontab"):
         crontab.install(job())
+
+
+def test_a_user_without_a_home_has_cron_only(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    assert [timer.kind for timer in timers({})] == ["cron"]
 
 
 def test_nothing_of_the_environment_goes_along_but_where_the_memory_is():

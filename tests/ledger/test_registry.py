@@ -15,7 +15,7 @@ import pytest
 
 from campaign.domain.campaign import Campaign
 from campaign.domain.days import DAY_S
-from campaign.errors import StorageError
+from campaign.errors import SetupError, StorageError
 from campaign.ledger.registry import STATE_DIR_VARIABLE, Listed, Registry, Standing
 from campaign.ports import SystemClock
 from tests.ledger.build import NOON_S, WIDE, StillClock, entry, open_ledger
@@ -245,6 +245,18 @@ def test_who_spends_is_waited_for(registry: Registry) -> None:
             assert not may_spend(registry)
         assert 0 < sum(clock.slept) < 1
     assert may_spend(registry)
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number that nobody has."""
+
+    def nobody(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.unix.Unix.user_state_path", property(nobody))
+    with pytest.raises(SetupError, match="no home") as stop:
+        Registry.of(merchant="1900000109", gateway="rehearsal", environ={})
+    assert STATE_DIR_VARIABLE in str(stop.value.advice)
 
 
 def test_a_folder_without_locks_or_room_is_named(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
