@@ -176,8 +176,8 @@ def _not_writable(path: Path | None, cause: str) -> StorageError:
     return StorageError(
         text("The ledger {path} cannot be written: {cause}.", path=path, cause=cause),
         advice=text(
-            "Make sure that its folder exists and that you may write there, or set [ledger] url in "
-            "campaign.toml to another place; then run the same command again."
+            "Make sure that its folder exists, that you may write there and that disk and quota have room, "
+            "or set [ledger] url in campaign.toml to another place; then run the same command again."
         ),
     )
 

@@ -282,6 +282,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(StorageError, match=os.strerror(code)) as stop:
         reopen(tmp_path / "campaign.db")
     assert "[ledger] url" in str(stop.value.advice)
+    assert "quota" in str(stop.value.advice), "SQLite calls a full one an I/O error"
 
 
 def test_a_disk_that_is_too_full_to_open_the_ledger(tmp_path: Path) -> None:
