@@ -477,7 +477,7 @@ MUTANTS = (
     ),
     Mutant(
         "campaign/ledger/registry.py",
-        "            while not _taken(descriptor):",
+        "            while not self._taken(descriptor):",
         "            while False:",
         "two processes with a ledger each spend the same allowance",
         ("tests/ledger/test_registry.py",),
