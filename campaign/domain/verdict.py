@@ -374,11 +374,19 @@ def _parked(entry: Entry, explain: Explain, *, now_s: float, cancelled: bool) ->
             ),
             owner=Owner.OPERATOR,
         )
-    owner = explain(entry.err_code).owner if entry.err_code else Owner.OPERATOR
+    refusal = explain(entry.err_code) if entry.err_code else None
+    owner = refusal.owner if refusal else Owner.OPERATOR
     if cancelled:
         advice = text(
             "the campaign was cancelled, so it is only asked about; to pay it after all, remove the cause "
             "and run the sheet with --reopen before {time} (Beijing)",
+            time=beijing_text(until_s),
+        )
+    elif refusal and owner is Owner.RECIPIENT:
+        advice = text(
+            "{remedy}; then run the campaign again before {time} (Beijing): the packet is sent again under "
+            "the same number",
+            remedy=refusal.advice,
             time=beijing_text(until_s),
         )
     else:
@@ -390,7 +398,8 @@ def _parked(entry: Entry, explain: Explain, *, now_s: float, cancelled: bool) ->
     return Need(
         reason=reason,
         advice=advice,
-        owner=owner,
+        # A recipient runs no campaign: the operator tells them.
+        owner=Owner.OPERATOR if owner is Owner.RECIPIENT else owner,
         until_s=until_s,
     )
 

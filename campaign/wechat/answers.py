@@ -161,7 +161,10 @@ SEND_CODES: Final[Mapping[str, SendCode]] = {
         Outcome.REFUSED,
         Reach.BREAKER,
         text("the openid does not belong to the account that sends"),
-        text("get the recipient's openid under merchant.wxappid; if every row is refused, wxappid is wrong"),
+        text(
+            "put the recipient's openid under merchant.wxappid into the sheet and run it again (without an "
+            "id column this row stays listed as not paid); if every row is refused, wxappid is wrong"
+        ),
         Owner.OPERATOR,
     ),
     "ILLEGAL_APPID": SendCode(

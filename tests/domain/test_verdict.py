@@ -131,6 +131,7 @@ def test_what_the_program_settles_by_itself_needs_nobody(state, facts):
         (State.REJECTED, {"evidence": Evidence.DEAD, "err_code": ""}, Owner.OPERATOR, "reissue lantern"),
         (State.REJECTED, {"evidence": Evidence.DEAD, "reason": "余额不足"}, Owner.OPERATOR, "余额不足"),
         (State.PARKED, {"err_code": "NOTENOUGH"}, Owner.FINANCE, "2026-03-06 20:00:00"),
+        (State.PARKED, {"err_code": "NO_AUTH"}, Owner.OPERATOR, "active WeChat account; many rows"),
         (State.PARKED, {"todo": None}, Owner.OPERATOR, "holds this packet"),
         (State.IN_DOUBT, {"todo": None}, Owner.OPERATOR, "reconcile lantern"),
         (State.IN_DOUBT, {"flag": Flag.STUCK}, Owner.OPERATOR, "do not pay this row in any other way"),
