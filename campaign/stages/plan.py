@@ -15,7 +15,7 @@ from campaign.domain.money import yuan_grouped, yuan_text
 from campaign.domain.order import PacketOrder
 from campaign.domain.overlap import COMPARED_S, Overlap, is_another_list, overlap
 from campaign.domain.packet import Sender
-from campaign.domain.plan import Clash, Conflicting, Draft, draft_plan
+from campaign.domain.plan import ORDINAL_KEYS, Clash, Conflicting, Draft, draft_plan
 from campaign.domain.state import State
 from campaign.errors import Conflict, KeyChanged, PlanConflict, SameListAgain
 from campaign.ledger.registry import Listed
@@ -331,8 +331,8 @@ def _told(conflict: Conflicting) -> Text:
             return text(
                 "The rows were told apart by {was}, and now would be by {now}, so people would get new "
                 "numbers.",
-                was=conflict.was,
-                now=conflict.now,
+                was=_KEY_COLUMNS.get(conflict.was, conflict.was),
+                now=_KEY_COLUMNS.get(conflict.now, conflict.now),
             )
         case Clash.OTHER_KEY:
             return text(
@@ -385,12 +385,19 @@ def _shown_key(row_key: str) -> str:
     return repr(f"{shown}{blank}{ordinal}")
 
 
+#: What told the rows apart, in words.
+_KEY_COLUMNS = {
+    "id": text("id"),
+    "re_openid": text("openid"),
+    ORDINAL_KEYS: text("openid and order (--allow-repeats)"),
+}
 _ADVICE = {
     Clash.EDITED: text(
         "Undo the change in these cells and run again. To pay somebody more, add a row with its own id."
     ),
     Clash.KEY_COLUMN: text(
-        "Restore the id column as it was when the campaign was first run. A new list needs a new --name."
+        "Do as when the campaign was first run: with the same id column, or without one, and with or without "
+        "--allow-repeats. A new list, or somebody's second packet, needs a sheet with a --name of its own."
     ),
     Clash.OTHER_KEY: text(
         "Restore the id or openid of that row as it was. Somebody who is to get a second packet needs a row "

@@ -275,6 +275,23 @@ def test_another_key_column_is_a_conflict(desk: HereDesk, people: Rows, requests
     assert requests() == 0
 
 
+def test_a_second_packet_that_a_pilot_did_not_show_has_a_way_on(
+    desk: HereDesk, gateway: Served, people: Rows
+) -> None:
+    """The campaign is bound to openids by then, so an id column and --allow-repeats come too late."""
+    desk.sheet([*people, (people[-1][0], "9.99")])
+    assert desk.run("run", "lantern.csv", "--yes", "--limit", "3").code == 0
+    assert desk.run("run", "lantern.csv", "--yes").code == 3
+    late = desk.run("run", "lantern.csv", "--yes", "--allow-repeats")
+    assert late.code == 7
+    assert "told apart by openid, and now would be by openid and order (--allow-repeats)" in late.err
+    assert "somebody's second packet, needs a sheet with a --name of its own" in late.err
+    desk.sheet(people)
+    desk.sheet([(people[-1][0], "9.99")], name="second.csv")
+    assert [desk.run("run", name, "--yes").code for name in ("lantern.csv", "second.csv")] == [0, 0]
+    assert paid(gateway, people) == [1] * (len(people) - 1) + [2]
+
+
 def test_a_copied_list_is_refused_until_somebody_says_so(
     desk: HereDesk, gateway: Served, people: Rows, requests: Callable[[], int]
 ) -> None:
