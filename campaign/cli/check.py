@@ -187,7 +187,8 @@ def tell_reading(reading: Reading, session: Session, *, unmask: bool, files: Seq
     tell_notes(reading, session)
     if not reading.problems:
         return
-    rows = len({problem.source.row for problem in reading.problems})
+    flawed = {problem.source.row for problem in reading.problems}
+    rows = reading.rows if 0 in flawed else len(flawed)  # 0 is the sheet as a whole
     session.tell(
         text(
             "{file}: {rows} of {all} rows cannot be paid as they stand ({count} problems); nothing was sent.",

@@ -131,7 +131,8 @@ def _tables(source: str, file: Path) -> dict[str, Any]:
                 column=column,
             ),
             advice=text(
-                'A line reads key = "value", with straight quotes around text; each key stands once.'
+                'A line reads key = "value", with straight quotes around text, and around a key in Chinese; '
+                "each key stands once."
             ),
         ) from None
     strangers = [name for name in tables if name not in Settings.model_fields]

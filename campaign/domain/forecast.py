@@ -76,7 +76,8 @@ def forecast(
 def budget_problems(planned: Forecast, limits: Limits, source: Source) -> list[RowProblem]:
     """Why the sheet as a whole may not be paid under the operator's own limits."""
     problems = []
-    if planned.total_fen > planned.budget_left_fen:
+    # Where nothing more is to be sent, a budget that was lowered since stops nothing.
+    if planned.total_fen > max(planned.budget_left_fen, 0):
         problems.append(
             RowProblem(
                 source=source,

@@ -106,6 +106,7 @@ def test_the_budget_is_a_problem_of_the_whole_sheet(desk: HereDesk, people: Rows
     assert (problem["row"], problem["cell"]) == (None, None)
     assert "6.21" in problem["problem"]
     assert "5.00" in problem["problem"]
+    assert "6 of 6 rows cannot be paid as they stand (1 problems)" in desk.run("check", "lantern.csv").out
 
 
 @pytest.mark.parametrize("arguments, rows", [([], 6), (["--limit", "2"], 2)])

@@ -58,9 +58,13 @@ def test_an_unknown_key(ready: HereDesk) -> None:
     clear(ready.run("run", "lantern.csv", "--yes"), 4, "campaign.toml", "send_per_second", "sends_per_second")
 
 
-def test_settings_that_are_no_toml(ready: HereDesk) -> None:
-    (ready.folder / "campaign.toml").write_text("[merchant]\nmch_id = “1900000109”\n")
-    clear(ready.run("run", "lantern.csv", "--yes"), 4, "line 2", "straight quotes")
+@pytest.mark.parametrize(
+    "wrong", ["[merchant]\nmch_id = “1900000109”\n", '[columns]\n奖金 = "amount_yuan"\n']
+)
+def test_settings_that_are_no_toml(ready: HereDesk, wrong: str) -> None:
+    (ready.folder / "campaign.toml").write_text(wrong)
+    result = ready.run("run", "lantern.csv", "--yes")
+    clear(result, 4, "line 2", "straight quotes around text, and around a key in Chinese")
 
 
 def test_no_budget(ready: HereDesk) -> None:

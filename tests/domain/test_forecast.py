@@ -79,3 +79,6 @@ def test_a_sheet_beyond_the_budget_or_the_money_in_doubt_is_a_problem_of_the_who
     assert budget_problems(planned("oA 200.00"), LIMITS, whole) == []
     assert len(budget_problems(planned("oA 200.00", counted_fen=990_000), LIMITS, whole)) == 1
     assert len(budget_problems(planned("oA 501.00"), LIMITS, whole)) == 1
+    assert budget_problems(planned(counted_fen=2_000_000), LIMITS, whole) == [], (
+        "all was sent, then it was lowered"
+    )
