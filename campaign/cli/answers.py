@@ -17,6 +17,8 @@ from campaign.wechat.answers import explain
 
 #: So many rows that need a person are told in the terminal; the report has them all.
 _TOLD = 20
+#: The states of packets that WeChat Pay took.
+_TAKEN = {State.ACCEPTED, State.RECEIVED, State.REFUNDED}
 
 EXIT_DONE = 0
 EXIT_NOT_FINISHED = 5
@@ -129,12 +131,15 @@ def tell(standing: Standing, session: Session) -> None:
         )
     elif standing.halt is None and not standing.needs:
         waiting = standing.totals.get(State.ACCEPTED, (0, 0))[0]
-        session.tell(
-            text("Done: every packet was taken by WeChat Pay; {waiting} wait to be opened.", waiting=waiting)
-            if waiting
-            else text("Done: nothing is open and nothing needs a person."),
-            style="green",
-        )
+        if not waiting:
+            done = text("Done: nothing is open and nothing needs a person.")
+        elif standing.totals.keys() <= _TAKEN:
+            done = text(
+                "Done: every packet was taken by WeChat Pay; {waiting} wait to be opened.", waiting=waiting
+            )
+        else:  # some were withdrawn, or failed and have another number
+            done = text("Done: nothing needs a person; {waiting} packets wait to be opened.", waiting=waiting)
+        session.tell(done, style="green")
 
 
 def _tell_needs(standing: Standing, session: Session) -> None:

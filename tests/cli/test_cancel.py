@@ -27,6 +27,20 @@ def test_what_was_not_sent_is_withdrawn(desk: HereDesk, gateway: Served, people:
     assert result.json["states"]["accepted"] == 2
 
 
+def test_with_rows_withdrawn_not_every_packet_was_taken(
+    desk: HereDesk, gateway: Served, people: Rows
+) -> None:
+    desk.sheet(people)
+    assert desk.run("run", "lantern.csv", "--yes", "--limit", "2").code == 0
+    assert "every packet was taken" in desk.run("status", "lantern").out
+    gateway.set_faults({"refused": 1})
+    assert desk.run("run", "lantern.csv", "--yes", "--wait", "0").code == 5
+    told = desk.run("cancel", "lantern", "--yes")
+    assert told.code == 0
+    assert "every packet" not in told.out
+    assert "2 packets wait to be opened" in told.out
+
+
 def test_what_is_in_doubt_keeps_a_cancelled_campaign_from_being_done(
     desk: HereDesk, gateway: Served, people: Rows
 ) -> None:
