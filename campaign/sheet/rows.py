@@ -282,7 +282,7 @@ class _Rows:
         findings = value.findings or check_openid(value.text)
         if self._totals.is_totals(row):
             findings = (SUBTOTAL,)
-        elif findings and value.text == self._columns.headers[self._openid_at]:
+        elif value.text == self._columns.headers[self._openid_at]:  # "openid" itself could be one
             findings = (_HEADER_AGAIN,)
         found += [Found(number, self._openid_at, "re_openid", cell, finding) for finding in findings]
         for kind in value.cleaned:

@@ -143,6 +143,14 @@ def test_a_truncated_workbook(tmp_path: Path) -> None:
 # -- who is who: keys and repeats
 
 
+@pytest.mark.parametrize("header", ["openid", "用户openid"])
+def test_a_repeated_header_is_called_so(tmp_path: Path, header: str) -> None:
+    lines = (f"{header},amount", f"{openid(1)},1.88", f"{header},amount", f"{openid(2)},8.88")
+    reading = read(csv_file(tmp_path, *lines))
+    assert found(reading) == ["A3 re_openid", "B3 total_amount"]
+    assert "header is repeated" in str(reading.problems[0].problem)
+
+
 def test_an_openid_twice_is_a_problem_in_all_its_rows(tmp_path: Path) -> None:
     path = csv_file(tmp_path, HEADER, *(f"{openid(n)},1" for n in (1, 2, 1, 3, 1)))
     reading = read(path)
