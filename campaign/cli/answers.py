@@ -147,9 +147,10 @@ def _tell_needs(standing: Standing, session: Session) -> None:
     for entry, need in standing.needs[:_TOLD]:
         session.tell(
             text(
-                "  row {row}  {openid}  {yuan} yuan  {number}\n    {reason}.\n    Next step ({owner}): "
+                "  {place}  {openid}  {yuan} yuan  {number}\n    {reason}.\n    Next step ({owner}): "
                 "{advice}.",
-                row=entry.row,
+                # A fix sheet, or one of second numbers, counts its own rows.
+                place=text("{sheet}, row {row}", sheet=entry.sheet, row=entry.row),
                 openid=mask_openid(entry.re_openid),
                 yuan=yuan_grouped(entry.total_amount),
                 number=entry.mch_billno,

@@ -388,8 +388,8 @@ def _what(finding: Finding, *, unmask: bool) -> Text:
     entry = finding.entry
     if entry is not None:
         return text(
-            "row {row}, {openid}, {number}",
-            row=entry.row,
+            "{place}, {openid}, {number}",
+            place=text("{sheet}, row {row}", sheet=entry.sheet, row=entry.row),
             openid=_openid(finding, unmask=unmask),
             number=entry.mch_billno,
         )

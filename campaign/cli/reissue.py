@@ -122,8 +122,8 @@ def _answer(session: Session, campaign: str, result: Reissue, path: Path, *, unm
     for row in result.left_out[:_TOLD]:
         session.tell(
             text(
-                "  row {row}  {openid}  {yuan} yuan is left out: {reason}.\n    Next step: {advice}.",
-                row=row.entry.row,
+                "  {place}  {openid}  {yuan} yuan is left out: {reason}.\n    Next step: {advice}.",
+                place=text("{sheet}, row {row}", sheet=row.entry.sheet, row=row.entry.row),
                 openid=mask_openid(row.entry.re_openid),
                 yuan=yuan_grouped(row.entry.total_amount),
                 reason=row.reason,

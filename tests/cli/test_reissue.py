@@ -59,6 +59,19 @@ def test_an_openid_that_was_wrong_is_corrected_in_the_sheet(
     assert (paid[person(99)], paid[dead[0][0]], paid[dead[1][0]]) == (1, 0, 1)
 
 
+def test_a_row_that_needs_a_person_is_told_with_its_sheet(
+    desk: HereDesk, gateway: Served, dead: Rows
+) -> None:
+    """The sheet of second numbers counts its own rows, and the original has a row 2 as well."""
+    assert "lantern.csv, row 2  " in desk.run("status", "lantern").out
+    desk.run("reissue", "lantern")
+    gateway.set_faults({"send_failed": 1})
+    assert desk.run("run", "lantern-reissue.xlsx", "--yes").code == 6
+    told = desk.run("status", "lantern").out
+    assert "reissue, row 2  " in told
+    assert "lantern.csv, row 2  " not in told
+
+
 def test_the_operators_own_columns_come_along(desk: HereDesk, dead: Rows) -> None:
     desk.run("reissue", "lantern")
     header, first, *_ = openpyxl.load_workbook(desk.folder / "lantern-reissue.xlsx").active.values
