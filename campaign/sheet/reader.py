@@ -194,7 +194,10 @@ def _choose(file: str, book: Workbook, options: ReadOptions, columns: Mapping[st
                 file=file,
                 names=tuple(found.grid.name for found in fitting),
             ),
-            advice=text("Say which one with --sheet; each becomes a campaign of its own (--name)."),
+            advice=text(
+                "Say which one with --sheet, and give each sheet a --name of its own: who was paid under a "
+                "name is not paid again under it."
+            ),
         )
     hidden = [found.grid.name for found in lists if found.grid.hidden and found.columns.fits]
     if fitting:
