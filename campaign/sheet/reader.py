@@ -16,7 +16,7 @@ from campaign.sheet.grid import Grid
 from campaign.sheet.reading import Reading, ReadOptions
 from campaign.sheet.rows import read_rows
 from campaign.sheet.textfile import SIZE_MAX, open_text
-from campaign.sheet.workbook import Workbook, damaged
+from campaign.sheet.workbook import Workbook
 from campaign.text import Text, text
 
 #: The header is looked for in the rows from the top; above it titles and remarks may stand.
@@ -152,7 +152,13 @@ def _find_list(path: Path, head: bytes, options: ReadOptions) -> SheetList:
 
 def _text_data(path: Path) -> bytes:
     if path.suffix.lower() not in _TEXT_SUFFIXES:
-        raise damaged(path.name)
+        raise SheetRejected(
+            text("{file} is no workbook inside, whatever its name says", file=path.name),
+            advice=text(
+                "If it is a list in plain text (CSV), call it .csv; otherwise open it in WPS or Excel and "
+                "save it as .xlsx."
+            ),
+        )
     if path.stat().st_size > SIZE_MAX:
         raise SheetRejected(
             text("{file} has more than {most} MB", file=path.name, most=SIZE_MAX >> 20),

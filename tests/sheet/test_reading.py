@@ -124,6 +124,15 @@ def test_files_that_are_no_sheet_get_one_sentence(tmp_path: Path, name: str, dat
     assert refused.value.advice is not None
 
 
+def test_text_under_the_name_of_a_workbook_only_needs_its_own_name(tmp_path: Path) -> None:
+    """Excel does not open it either, so saving it again in Excel is no advice."""
+    path = csv_file(tmp_path, "openid,amount", f"{openid(1)},1.88", name="list.xlsx")
+    with pytest.raises(SheetRejected) as refused:
+        read(path)
+    assert "call it .csv" in str(refused.value.advice)
+    assert paid(read(path.rename(tmp_path / "list.csv"))) == [(2, 188)]
+
+
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(SheetRejected, match="does not exist"):
         read(tmp_path / "none.xlsx")
