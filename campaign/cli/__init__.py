@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -86,6 +87,7 @@ _root = _Root(
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code. The only place where an error becomes one."""
     arguments = list(sys.argv[1:] if args is None else args)
+    _open_closed_streams()
     _tolerate_any_text()
     with _our_process():
         session = Session(arguments, dict(os.environ))
@@ -178,6 +180,16 @@ def _pipe_closed() -> int:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     return EXIT_PIPE_CLOSED
+
+
+def _open_closed_streams() -> None:
+    """Whoever starts services may close what nobody reads; Python has None there then, and no file may get
+    such a stream's number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - as long as we run
+            setattr(sys, name, nowhere)
 
 
 def _tolerate_any_text() -> None:

@@ -496,3 +496,19 @@ def test_exceptions_in_logs_are_masked_too(capsys, probe):
 ])  # fmt: skip
 def test_masking_hides_openids_and_keys_and_nothing_else(words, shown):
     assert masked(words) == shown
+
+
+@pytest.mark.parametrize(
+    "streams, command, code",
+    [
+        (">&-", "--version", 0),
+        ("<&- >&- 2>&-", "--version", 0),
+        ("2>&-", "no-such-command", 2),
+        ("<&-", "check nowhere.csv", 4),
+    ],
+)
+def test_closed_streams_are_no_bug(streams, command, code, tmp_path):
+    """As some service managers start a program."""
+    line = f'"{sys.executable}" -m campaign {command} {streams}'
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
