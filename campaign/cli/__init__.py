@@ -102,7 +102,9 @@ def main(args: Sequence[str] | None = None) -> int:
             session.answer_error("UsageError", error.exit_code, message=masked(error.format_message()))
             return error.exit_code
         except (KeyboardInterrupt, click.Abort):
-            session.say(text("Interrupted. Run the same command again to go on."))
+            message = text("Interrupted. Run the same command again to go on.")
+            session.say(message)
+            session.answer_error("Interrupted", EXIT_INTERRUPTED, message=session.speech.say(message))
             return EXIT_INTERRUPTED
         except SystemExit as exit_:  # click's way out for shell completion and for a closed pipe
             return _pipe_closed() if isinstance(exit_.__context__, BrokenPipeError) else _code(exit_.code)

@@ -377,6 +377,13 @@ def test_ctrl_c_is_130_without_a_traceback(capsys, probe):
     assert "Traceback" not in shown
 
 
+def test_a_program_is_answered_although_somebody_interrupted(capsys, probe):
+    probe(raising(KeyboardInterrupt()))
+    assert main(["probe", "--json"]) == 130
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["kind"], error["exit_code"]) == ("Interrupted", 130)
+
+
 def test_a_reader_that_goes_away_is_no_error():
     """`campaign … | head -1`: quiet, and told apart from success."""
     code = (
