@@ -182,7 +182,9 @@ def _note_shift(watch: Watch, result: Night, shift: Shift) -> None:
         rows={state.value: rows for state, (rows, _) in totals.items() if rows},
     )
     if shift.halt and shift.halt.reason is HaltReason.SETTINGS:
-        result.failures.append(refused_settings(shift.halt.err_code))
+        refused = refused_settings(shift.halt.err_code)
+        if all(error.message != refused.message for error in result.failures):  # every campaign meets it
+            result.failures.append(refused)
 
 
 # Matching

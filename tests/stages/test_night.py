@@ -171,6 +171,14 @@ def test_a_refused_key_is_told_as_wrong_settings(operator: Operator) -> None:
     assert night_exit_code(result) == 4
 
 
+def test_what_refuses_every_campaign_is_one_failure(operator: Operator) -> None:
+    for name in ("lantern", "spring", "autumn"):
+        operator.machine.run(orders(f"o{name} 1.00"), name=name)
+    operator.machine.later(120)
+    operator.machine.api_key = "x" * 32
+    assert len(operator.night().failures) == 1
+
+
 def test_a_report_that_cannot_be_written_is_tried_again_the_next_night(operator: Operator) -> None:
     operator.machine.run(SHEET)
     operator.machine.run(orders("oX 1.00"), name="spring")
