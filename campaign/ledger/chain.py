@@ -46,15 +46,6 @@ TOLD_OF: Final = """
      SELECT event.seq, at_s, after FROM attempt JOIN event ON event.seq IN (begun_event, ended_event)
      WHERE attempt.entry = entry.seq AND instr(detail, '"' || mch_billno || '"') > 0)
 """
-_PLACE: Final = "(SELECT seq FROM entry WHERE mch_billno = :mch_billno)"
-_OF_NUMBER: Final = f"""
-    event.seq IN (
-        SELECT seq FROM event WHERE event.entry = {_PLACE}
-        UNION SELECT (SELECT event.seq {PLANNED_EVENT}) FROM entry WHERE mch_billno = :mch_billno
-        UNION SELECT begun_event FROM attempt WHERE attempt.entry = {_PLACE}
-        UNION SELECT ended_event FROM attempt WHERE attempt.entry = {_PLACE}
-    )
-"""
 
 #: The member of an event's facts that names the numbers of whose requests it tells at once.
 NUMBERS: Final = "numbers"
@@ -112,24 +103,19 @@ class Chain(Database):
         self._last: tuple[int, bytes] | None = None
         self._campaign_ids: dict[str, int] = {}
 
-    def events(self, campaign: str | None = None, mch_billno: str | None = None) -> Iterator[Event]:
-        """What happened, oldest first: to everything, to one campaign, or to one number.
+    def events(self, campaign: str | None = None) -> Iterator[Event]:
+        """What happened, oldest first: to everything, or to one campaign.
 
         Entries that were planned, or sent, or answered together share one event, told for each of them.
         """
-        where = []
-        if campaign is not None:
-            where.append(f"event.campaign = {CAMPAIGN_ID}")
-        if mch_billno is not None:
-            where.append(_OF_NUMBER)
-        sql = _EVENTS + (f" WHERE {' AND '.join(where)}" if where else "") + " ORDER BY event.seq"
-        for row in self._rows(sql, {"campaign": campaign, "mch_billno": mch_billno}):
+        where = "" if campaign is None else f" WHERE event.campaign = {CAMPAIGN_ID}"
+        for row in self._rows(f"{_EVENTS}{where} ORDER BY event.seq", {"campaign": campaign}):
             event = _event_of(row)
             numbers: Iterable[str]
             if event.kind is EventKind.PLANNED:
-                numbers = self._numbers(Together.of(row[1], row[9]), only=mch_billno)
+                numbers = self._numbers(Together.of(row[1], row[9]))
             elif NUMBERS in event.detail:
-                numbers = filter(lambda number: mch_billno in (None, number), _named(event))
+                numbers = _named(event)
             else:
                 yield event
                 continue
@@ -189,11 +175,10 @@ class Chain(Database):
         for row in self._rows(sql):
             yield row[0]
 
-    def _numbers(self, together: Together, only: str | None = None) -> Iterator[str]:
-        """The bill numbers of entries that were planned together, in their order; or one of them alone."""
-        which = "seq BETWEEN :first AND :last" + ("" if only is None else " AND mch_billno = :only")
-        values = {"first": together.first, "last": together.last, "only": only}
-        for row in self._rows(f"SELECT mch_billno FROM entry WHERE {which} ORDER BY seq", values):
+    def _numbers(self, together: Together) -> Iterator[str]:
+        """The bill numbers of entries that were planned together, in their order."""
+        sql = "SELECT mch_billno FROM entry WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        for row in self._rows(sql, (together.first, together.last)):
             yield row[0]
 
     def _append(

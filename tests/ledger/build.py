@@ -17,7 +17,7 @@ from campaign.domain.order import PacketOrder, Source
 from campaign.domain.packet import Sender
 from campaign.domain.plan import entry_of
 from campaign.domain.state import State
-from campaign.ledger.records import Begun, QueryResult, SendResult
+from campaign.ledger.records import Begun, Event, QueryResult, SendResult
 from campaign.ledger.store import Ledger
 
 MERCHANT = "1900000109"
@@ -182,3 +182,8 @@ def changed(e: Entry, **values: object) -> Entry:
         "total_amount": str(wanted.total_amount),
     }
     return replace(wanted, parameters=parameters)
+
+
+def events_of(ledger: Ledger, entry: Entry | Sending) -> list[Event]:
+    """The events that tell of an entry, oldest first."""
+    return [event for event in ledger.events() if event.mch_billno == entry.mch_billno]

@@ -21,6 +21,7 @@ from tests.ledger.build import (
     changed,
     end,
     entry,
+    events_of,
     now,
     open_ledger,
     plan,
@@ -88,7 +89,7 @@ def test_planned_entries_come_back_as_they_were(ledger: Ledger) -> None:
     assert ledger.sendable("lantern", now_s=NOON_S, limit=9) == entries
     assert list(ledger.entries("lantern")) == entries[::-1]
     assert list(ledger.entries("lantern", states=[State.CANCELLED])) == []
-    assert [e.kind for e in ledger.events(mch_billno=entries[0].mch_billno)] == [EventKind.PLANNED]
+    assert [e.kind for e in events_of(ledger, entries[0])] == [EventKind.PLANNED]
 
 
 def test_known_rows_compare_with_what_a_sheet_would_give(ledger: Ledger) -> None:
@@ -129,7 +130,7 @@ def test_an_unstored_entry_is_corrected_under_its_number(ledger: Ledger) -> None
     assert (corrected.state, corrected.re_openid, corrected.evidence) == (State.PLANNED, "oRight", None)
     assert (corrected.first_sent_at_s, corrected.settled_at_s, corrected.err_code) == (None, None, "")
     assert corrected.attempt == 1
-    assert list(ledger.events(mch_billno=planned.mch_billno))[-1].kind is EventKind.CORRECTED
+    assert events_of(ledger, planned)[-1].kind is EventKind.CORRECTED
     again = begun(ledger, corrected, at_s=NOON_S + 10 * 86400)
     assert (again.attempt, again.parameters["re_openid"]) == (2, "oRight")
 

@@ -20,7 +20,19 @@ from campaign.ledger import schema
 from campaign.ledger.records import EventKind
 from campaign.ledger.rows import packed, planned_check
 from campaign.ledger.store import Ledger
-from tests.ledger.build import NOON_S, ask, begin, begun, changed, end, entry, now, open_ledger, plan
+from tests.ledger.build import (
+    NOON_S,
+    ask,
+    begin,
+    begun,
+    changed,
+    end,
+    entry,
+    events_of,
+    now,
+    open_ledger,
+    plan,
+)
 from tests.ledger.test_file import reopen
 
 #: As the version of the program with schema 3 left it: a planned event for each entry; one was paid, one
@@ -64,7 +76,7 @@ def test_thousands_are_planned_with_a_few_events_and_each_knows_its_own(ledger: 
         for at, some in enumerate((entries[:1000], entries[1000:2000], entries[2000:]))
     }
     for at in (0, 999, 1000, 1999, 2000, 2499):
-        (own,) = ledger.events(mch_billno=entries[at].mch_billno)
+        (own,) = events_of(ledger, entries[at])
         assert (own.kind, own.mch_billno, own.after) == (
             EventKind.PLANNED,
             entries[at].mch_billno,
@@ -313,7 +325,7 @@ def test_an_older_ledger_opens_and_passes_the_audit(older: Path) -> None:
         assert schema.version(ledger._db) == schema.VERSION
         assert audited(ledger) == ALL_IS_WELL
         entries = list(ledger.entries("lantern"))
-        kinds = [[e.kind for e in ledger.events(mch_billno=each.mch_billno)] for each in entries]
+        kinds = [[e.kind for e in events_of(ledger, each)] for each in entries]
         assert kinds == [
             [EventKind.PLANNED, EventKind.BEGUN, EventKind.ANSWERED],
             [EventKind.PLANNED, EventKind.REVISED],
@@ -342,7 +354,7 @@ def test_what_an_older_version_began_this_one_ends(older: Path) -> None:
         for row, kept in ((taken, b"<xml>taken</xml>"), (doubtful, b"<xml>late</xml>")):
             assert [attempt.raw for attempt in ledger.attempts(row.mch_billno)] == [kept]
             assert [p.raw for p in ledger.sent_packets(limit=9) if p.entry.row == row.row] == [kept]
-        assert [(e.kind, e.at_s) for e in ledger.events(mch_billno=doubtful.mch_billno)] == [
+        assert [(e.kind, e.at_s) for e in events_of(ledger, doubtful)] == [
             (EventKind.PLANNED, NOON_S),
             (EventKind.BEGUN, NOON_S),
             (EventKind.ANSWERED, NOON_S + 5),

@@ -52,9 +52,6 @@ WORK = {
     "end of the repeats": lambda ledger: ledger.end_repeats("lantern", now_s=NOON_S),
     "still to be sent": lambda ledger: ledger.waiting("lantern"),
     "an entry by its number": lambda ledger: ledger.sent_packet(mch_billno="1900000109NONE"),
-    "the events of a number": lambda ledger: list(
-        ledger.events(mch_billno=ledger.sendable("lantern", now_s=NOON_S, limit=1)[0].mch_billno)
-    ),
     "campaigns": lambda ledger: ledger.campaigns(),
     "head": lambda ledger: ledger.head(),
 }

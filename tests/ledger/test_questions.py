@@ -16,7 +16,19 @@ from campaign.domain.verdict import needs_person
 from campaign.ledger.records import EventKind, QueryResult
 from campaign.ledger.store import Ledger
 from campaign.wechat.answers import explain
-from tests.ledger.build import NOON_S, WIDE, ask, begin, begun, end, now, open_ledger, plan, repeatable
+from tests.ledger.build import (
+    NOON_S,
+    WIDE,
+    ask,
+    begin,
+    begun,
+    end,
+    events_of,
+    now,
+    open_ledger,
+    plan,
+    repeatable,
+)
 
 RECEIVED = Step(state=State.RECEIVED)
 WAITING = Step(state=State.ACCEPTED, todo=Todo.ASK, due_at_s=NOON_S + 1200)
@@ -81,7 +93,7 @@ def test_the_answer_to_a_question_older_than_the_last_attempt_changes_nothing(le
     assert ask(ledger, doubtful, Status.FAILED, dead, asked_at_s=NOON_S + 19, at_s=NOON_S + 21) is None
     assert now(ledger, second) == second
     assert len(ledger.questions(second.mch_billno)) == 1
-    assert list(ledger.events(mch_billno=second.mch_billno))[-1].kind is EventKind.ASKED_LATE
+    assert events_of(ledger, second)[-1].kind is EventKind.ASKED_LATE
 
 
 def test_a_question_sent_before_the_attempt_it_names_changes_nothing(ledger: Ledger) -> None:
@@ -251,7 +263,7 @@ def test_a_new_command_wakes_what_waited_for_a_person(ledger: Ledger) -> None:
         (Todo.ASK, later),
     ]
     assert [e.flag for e in woken] == [None] * 4
-    assert [list(ledger.events(mch_billno=e.mch_billno))[-1].kind for e in entries] == [
+    assert [events_of(ledger, e)[-1].kind for e in entries] == [
         EventKind.WOKEN,
         EventKind.WOKEN,
         EventKind.ASKED,

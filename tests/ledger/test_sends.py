@@ -26,6 +26,7 @@ from tests.ledger.build import (
     begun,
     changed,
     end,
+    events_of,
     now,
     open_ledger,
     plan,
@@ -333,7 +334,7 @@ def test_a_late_answer_of_an_older_attempt_changes_nothing(ledger: Ledger) -> No
     second = begun(ledger, doubtful, at_s=NOON_S + 20)
     assert end(ledger, first, Outcome.ACCEPTED, at_s=NOON_S + 21, send_listid="L1") == second
     assert [a.outcome for a in ledger.attempts(first.mch_billno)] == [Outcome.ACCEPTED, None]
-    assert [e.kind for e in ledger.events(mch_billno=first.mch_billno)][-1] is EventKind.ANSWERED_LATE
+    assert [e.kind for e in events_of(ledger, first)][-1] is EventKind.ANSWERED_LATE
     assert end(ledger, second, Outcome.ACCEPTED, at_s=NOON_S + 22, send_listid="L1").state is State.ACCEPTED
 
 
@@ -560,7 +561,7 @@ def test_revising_needs_that_nothing_was_stored(ledger: Ledger) -> None:
     revised = now(ledger, planned)
     assert (revised.total_amount, revised.re_openid, revised.state) == (200, "oB", State.PLANNED)
     assert revised.parameters["total_amount"] == "200"
-    event = list(ledger.events(mch_billno=planned.mch_billno))[-1]
+    event = events_of(ledger, planned)[-1]
     assert event.kind is EventKind.REVISED
     assert event.detail["changed"] == {"re_openid": ["oA", "oB"], "total_amount": [188, 200]}
 
@@ -659,6 +660,6 @@ def test_of_two_answers_for_one_attempt_in_a_batch_the_first_counts(ledger: Ledg
     (attempt,) = ledger.attempts(one.mch_billno)
     assert (attempt.outcome, attempt.raw) == (Outcome.ACCEPTED, b"first")
     assert now(ledger, one).state is State.ACCEPTED
-    kinds = [event.kind for event in ledger.events(mch_billno=one.mch_billno)]
+    kinds = [event.kind for event in events_of(ledger, one)]
     assert kinds[-2:] == [EventKind.ANSWERED, EventKind.ANSWERED_LATE]
     assert now(ledger, one).tally.held == 1

@@ -17,6 +17,7 @@ from campaign.domain.verdict import Verdict, verdict
 from campaign.ledger.records import EventKind
 from campaign.ledger.store import SendResult
 from campaign.rehearsal.rules import RehearsalMerchant
+from tests.ledger.build import events_of
 from tests.simulation.machine import API_KEY, DAY_S, MCH_ID, WXAPPID, Machine, orders
 
 SHEET = orders("oA 1.88", "oB 8.88", "oC 3.00")
@@ -226,7 +227,7 @@ def test_a_late_answer_of_an_older_attempt_settles_nothing(machine: Machine) -> 
         answer = SendAnswer(outcome=Outcome.ACCEPTED)
         ledger.end_sends([SendResult(entry=first, answer=answer, step=accepted)], now_s + 11)
         assert ledger.entry(second.mch_billno).state is State.IN_DOUBT  # type: ignore[union-attr]
-        kinds = [event.kind for event in ledger.events(mch_billno=second.mch_billno)]
+        kinds = [event.kind for event in events_of(ledger, second)]
         assert kinds[-1] is EventKind.ANSWERED_LATE
         ledger.end_sends([SendResult(entry=second, answer=answer, step=accepted)], now_s + 12)
         assert ledger.entry(second.mch_billno).state is State.ACCEPTED  # type: ignore[union-attr]
