@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from unicodedata import east_asian_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,10 @@ def text(template: str, /, **facts: object) -> Text:
     always a literal.
     """
     return Text(template, facts)
+
+
+def display_width(words: str) -> int:
+    """How many columns words take, in a cell or on a terminal: a Chinese character takes two."""
+    if words.isascii():
+        return len(words)
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in words)

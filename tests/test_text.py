@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from campaign.text import Text, text
+from campaign.text import Text, display_width, text
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,7 @@ def test_a_missing_fact_is_a_bug_that_shows():
 def test_it_survives_a_worker_process():
     sentence = text("row {row}", row=text("seven"))
     assert pickle.loads(pickle.dumps(sentence)) == sentence
+
+
+def test_a_chinese_character_is_two_columns_wide():
+    assert display_width("ab元宵") == 6

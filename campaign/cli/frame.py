@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ import click
 from campaign import __version__
 from campaign.cli.session import Session, pass_session
 from campaign.i18n import Speech
-from campaign.text import Text, text
+from campaign.text import Text, display_width, text
 
 __all__ = [
     "Command",
@@ -249,21 +248,17 @@ class _Formatter(click.HelpFormatter):
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         rows = list(rows)
-        first = min(max((_columns(name) for name, _ in rows), default=0), col_max) + col_spacing
+        first = min(max((display_width(name) for name, _ in rows), default=0), col_max) + col_spacing
         for name, description in rows:
             lines = wrapped(description, max(self.width - first - self.current_indent, 20))
             left = f"{'':{self.current_indent}}{name}"
-            if _columns(name) > first - col_spacing and lines:
+            if display_width(name) > first - col_spacing and lines:
                 self.write(f"{left}\n")
                 left = ""
             for line in lines or [""]:
-                padding = self.current_indent + first - _columns(left)
+                padding = self.current_indent + first - display_width(left)
                 self.write(f"{left}{'':{padding}}{line}".rstrip() + "\n")
                 left = ""
-
-
-def _columns(words: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in words)
 
 
 def wrapped(words: str, width: int) -> list[str]:
@@ -271,7 +266,7 @@ def wrapped(words: str, width: int) -> list[str]:
     lines: list[str] = []
     line = ""
     for piece in re.findall(r"\s+|[\u2e80-\u9fff\uff00-\uffef]|[^\s\u2e80-\u9fff\uff00-\uffef]+", words):
-        if line and _columns(line) + _columns(piece.rstrip()) > width and not _clings(piece):
+        if line and display_width(line) + display_width(piece.rstrip()) > width and not _clings(piece):
             lines.append(line.rstrip())
             line = ""
         line += piece if line or piece.strip() else ""

@@ -161,5 +161,5 @@ def _keys(table: str) -> list[str]:
 
 def _variable(table: str, key: str) -> str:
     """The environment variable that set this key, as it is written there; empty when none did."""
-    wanted = {f"{_ENVIRONMENT}{table}_{key}".rstrip("_").upper()}
-    return next((name for name in os.environ if name.upper() in wanted), "")
+    wanted = f"{_ENVIRONMENT}{table}_{key}".rstrip("_").upper()
+    return next((name for name in os.environ if name.upper() == wanted), "")

@@ -11,7 +11,6 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
-from unicodedata import east_asian_width
 from xml.sax.saxutils import escape
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -25,7 +24,7 @@ from campaign.domain.days import BEIJING
 from campaign.report.lines import REHEARSAL_BANNER, Facts, Kind, Remembered, Say
 from campaign.report.seal import Seal
 from campaign.sheet.put import CELL_LENGTH_MAX, put_text
-from campaign.text import Text, text
+from campaign.text import Text, display_width, text
 
 #: The workbook's custom properties ``…0``, ``…1`` … hold the seal.
 SEAL_PROPERTY: Final = "campaign-seal-"
@@ -345,13 +344,6 @@ def _text_xml(value: str) -> str:
     value = _LOOKS_ESCAPED.sub("_x005F_", value)
     value = _CONTROL.sub(lambda found: f"_x{ord(found[0]):04X}_", value)
     return f'<t xml:space="preserve">{escape(value)}</t>'
-
-
-def display_width(value: str) -> int:
-    """The width of a text in columns: a Chinese character takes two."""
-    if value.isascii():
-        return len(value)
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in value)
 
 
 def yuan(fen: float) -> float:

@@ -7,7 +7,6 @@ lost is said. Any other file (text, old formats, very many rows) becomes a plain
 from __future__ import annotations
 
 import re
-import unicodedata
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from campaign.sheet.preview import Preview, add_preview, write_preview
 from campaign.sheet.put import CELL_LENGTH_MAX, put_text
 from campaign.sheet.reader import SheetList, open_grids, open_list
 from campaign.sheet.reading import ReadOptions
-from campaign.text import Text, text
+from campaign.text import Text, display_width, text
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -116,7 +115,7 @@ def annotate(
     book = None
     if rows * place.free > CELLS_KEPT_MAX:
         why = text("{file} is too large to copy more than its values", file=source.name)
-    elif _is_workbook(source):
+    elif _has_part(source, "xl/workbook.xml"):
         book = _opened(source, keep_macros=out.suffix.lower() == ".xlsm")
         if book is None:
             why = text("formats, formulas and pictures of {file} could not be copied", file=source.name)
@@ -139,10 +138,7 @@ def annotate(
 
 def keeps_macros(source: Path) -> bool:
     """Whether the file is a workbook with macros, which only a copy called ``.xlsm`` can have."""
-    if not zipfile.is_zipfile(source):
-        return False
-    with zipfile.ZipFile(source) as package:
-        return "xl/vbaProject.bin" in package.namelist()
+    return _has_part(source, "xl/vbaProject.bin")
 
 
 def sheet_name(name: str) -> str:
@@ -175,26 +171,20 @@ def _find_place(listing: SheetList) -> tuple[_Place, int]:
     return _Place(listing.grid.name, listing.columns, free), rows
 
 
-def _is_workbook(path: Path) -> bool:
+def _has_part(path: Path, part: str) -> bool:
+    """Whether the file is a package of Excel's that has this part."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as package:
-        return "xl/workbook.xml" in package.namelist()
+        return part in package.namelist()
 
 
 def _lines(values: Sequence[str], headings: Sequence[Heading]) -> int:
     """How many lines the longest of the values takes in its column; programs do not always measure it."""
     return max(
-        sum(-(-max(_characters(line), 1) // (heading.width - 2)) for line in value.split("\n"))
+        sum(-(-max(display_width(line), 1) // (heading.width - 2)) for line in value.split("\n"))
         for value, heading in zip(values, headings, strict=True)
     )
-
-
-def _characters(words: str) -> int:
-    """Width on the screen: a Chinese character is as wide as two letters."""
-    if words.isascii():
-        return len(words)
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in words)
 
 
 def _clean(words: str) -> str:

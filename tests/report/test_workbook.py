@@ -21,7 +21,7 @@ from campaign.domain.verdict import STATE_TEXT, VERDICT_TEXT, Verdict
 from campaign.i18n import Speech
 from campaign.ledger.records import Attempt, Question
 from campaign.report import grid
-from campaign.report.grid import SHEET_ROWS_MAX, Book, Grid, display_width
+from campaign.report.grid import SHEET_ROWS_MAX, Book, Grid
 from campaign.report.history import traces
 from campaign.report.lines import COLUMNS, Kind, Remembered, line_of
 from campaign.report.seal import Digest
@@ -384,10 +384,6 @@ def test_every_sentence_goes_through_the_readers_language(tmp_path):
     assert all(cell.startswith("«") for cell in head[: len(COLUMNS)])
     assert row[PLACE["verdict"]] == "«not claimed, money came back»"
     assert row[PLACE["evidence"]].startswith("«")
-
-
-def test_a_chinese_character_is_two_columns_wide():
-    assert display_width("ab元宵") == 6
 
 
 def test_the_first_beijing_second_of_a_year_is_written_as_such(tmp_path):
