@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
-from itertools import compress
+from itertools import compress, zip_longest
 from typing import Any, Final, overload
 
 from campaign.domain.answer import Reach
@@ -327,33 +327,24 @@ def _pairs(draft: Draft, known_rows: Iterable[Known]) -> Iterator[tuple[int, Pac
     """
     early_orders: dict[str, tuple[int, PacketOrder]] = {}
     early_entries: dict[str, Known] = {}
-    entries = iter(known_rows)
-    known = next(entries, None)
-    if known is None:
-        return
-    for at, order in enumerate(draft.orders):
-        number = draft.number(order)
-        if known is not None and known.mch_billno == number:
-            yield at, order, known
-            known = next(entries, None)
-            continue
-        if (earlier := early_entries.pop(number, None)) is not None:
-            yield at, order, earlier
-        elif known is not None:
-            assert number not in early_orders, "two rows under one number: checks refuse a repeated key"
-            early_orders[number] = at, order
+    for placed, known in zip_longest(enumerate(draft.orders), known_rows):
+        if known is None and not early_entries:
+            return  # only new rows follow
+        if placed is not None:
+            number = draft.number(placed[1])
+            if known is not None and known.mch_billno == number:
+                yield *placed, known
+                continue
+            if (earlier := early_entries.pop(number, None)) is not None:
+                yield *placed, earlier
+            elif known is not None:
+                assert number not in early_orders, "two rows under one number: checks refuse a repeated key"
+                early_orders[number] = placed
         if known is not None:
-            if known.mch_billno in early_orders:
-                yield *early_orders.pop(known.mch_billno), known
+            if (partner := early_orders.pop(known.mch_billno, None)) is not None:
+                yield *partner, known
             else:
                 early_entries[known.mch_billno] = known
-            known = next(entries, None)
-    while known is not None:
-        if known.mch_billno in early_orders:
-            yield *early_orders.pop(known.mch_billno), known
-        else:
-            early_entries[known.mch_billno] = known
-        known = next(entries, None)
     for known in early_entries.values():
         yield -1, None, known
 
