@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from campaign.config.model import REHEARSAL, is_loopback
 from campaign.domain.bill import NOT_BILLED, Billed
 from campaign.domain.campaign import Campaign
 from campaign.domain.days import moment_s
@@ -52,12 +52,7 @@ class Facts:
     def rehearsal(self) -> bool:
         """Whether no real money moved: the built-in gateway, or any other on this machine."""
         host = self.gateway.rsplit(":", 1)[0].strip("[]")
-        if host in ("rehearsal", "localhost"):
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return host == REHEARSAL or is_loopback(host)
 
     @property
     def title(self) -> str:
