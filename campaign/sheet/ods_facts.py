@@ -74,7 +74,6 @@ class _Look:
 
     def __init__(self) -> None:
         self._row = self._next_row = 1
-        self._rows_repeated = 0
         self._column = self._table_column = 0
         self._last_row = self._last_column = 0
         self._hidden_rows: list[range] = []
@@ -82,7 +81,7 @@ class _Look:
         self._findings: dict[tuple[int, int], Finding] = {}
 
     def row(self, times: int, visibility: str) -> None:
-        self._row, self._column, self._rows_repeated = self._next_row, 0, times
+        self._row, self._column = self._next_row, 0
         self._next_row += times
         if visibility in ("collapse", "filter"):
             self._hidden_rows.append(range(self._row, self._next_row))

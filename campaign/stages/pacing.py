@@ -78,9 +78,7 @@ _SIZE: Final = _LOG_AT + LIMIT_MAX * _LOGGED.size
 class SharedPacer:
     """A `Pacer` that all processes naming the same file share; without a file, all its threads."""
 
-    def __init__(
-        self, path: Path | None, per_second: float, clock: Clock, *, guard_s: float = GUARD_S
-    ) -> None:
+    def __init__(self, path: Path | None, per_second: float, clock: Clock) -> None:
         """Open the pace.
 
         Args:
@@ -97,8 +95,8 @@ class SharedPacer:
         #: So many requests in every window of this length.
         self._limit = max(1, math.floor(per_second))
         window_s = max(1.0, 1 / per_second)
-        self._log_window_s = window_s + guard_s * _LOG_GUARD_S / GUARD_S
-        self._grid_window_s = window_s + guard_s
+        self._log_window_s = window_s + _LOG_GUARD_S
+        self._grid_window_s = window_s + GUARD_S
         self._stale_s = window_s * _STALE
         self._boot = _boot_id(clock)
         # One thread waits for its moment, the others for that thread: nobody is woken in vain.
