@@ -262,46 +262,6 @@ def _named(also_pays: tuple[str, ...]) -> frozenset[str]:
         ) from None
 
 
-def _refuse_same_list(
-    session: Session,
-    ledgers: Sequence[Ledger],
-    clock: Clock,
-    drafted: Draft,
-    sheet: SheetFacts,
-    *,
-    also_pays: frozenset[str],
-    may_ask: bool,
-    lost: Sequence[Lost] = (),
-) -> frozenset[str]:
-    """A copied list has other numbers, so only people and amounts show it; a few common rows are asked about.
-
-    Returns:
-        the campaigns whose common rows somebody agreed to pay once more.
-
-    Raises:
-        SameListAgain: it is the same list, or nobody agreed to the common rows.
-    """
-    now_s = clock.now_s()
-    common = refuse_lost_list(lost, drafted, sheet=sheet, also_pays=also_pays, now_s=now_s)
-    common += refuse_same_list(ledgers, drafted, sheet=sheet, also_pays=also_pays, now_s=now_s)
-    for found in common:
-        told = text(
-            "{rows} of these rows, {yuan} yuan, have the same openid and amount in the campaign {campaign}.",
-            rows=found.rows,
-            yuan=yuan_grouped(found.fen),
-            campaign=found.campaign,
-        )
-        if may_ask and session.ask(text("{told} Pay them once more?", told=told)):
-            continue
-        raise SameListAgain(
-            text("{told} Nothing was sent.", told=told),
-            advice=text(
-                "If they are to be paid once more, add --also-pays {campaign}.", campaign=found.campaign
-            ),
-        )
-    return frozenset(found.campaign for found in common)
-
-
 class _Planner:
     """Brings a sheet into the ledger, with the operator's consent."""
 
@@ -402,16 +362,35 @@ class _Planner:
     def _refuse_same_list(
         self, drafted: Draft, *, may_ask: bool, lost: Sequence[Lost] = ()
     ) -> frozenset[str]:
-        return _refuse_same_list(
-            self._session,
-            (self._ledger, *self._others.now()),
-            self._clock,
-            drafted,
-            self._facts,
-            also_pays=self._may_repeat,
-            may_ask=may_ask,
-            lost=lost,
-        )
+        """Only people and amounts show a copied list: the numbers differ. Few common rows are asked about.
+
+        Returns:
+            the campaigns whose common rows somebody agreed to pay once more.
+
+        Raises:
+            SameListAgain: it is the same list, or nobody agreed to the common rows.
+        """
+        sheet, also_pays, now_s = self._facts, self._may_repeat, self._clock.now_s()
+        ledgers = (self._ledger, *self._others.now())
+        common = refuse_lost_list(lost, drafted, sheet=sheet, also_pays=also_pays, now_s=now_s)
+        common += refuse_same_list(ledgers, drafted, sheet=sheet, also_pays=also_pays, now_s=now_s)
+        for found in common:
+            told = text(
+                "{rows} of these rows, {yuan} yuan, have the same openid and amount in the campaign "
+                "{campaign}.",
+                rows=found.rows,
+                yuan=yuan_grouped(found.fen),
+                campaign=found.campaign,
+            )
+            if may_ask and self._session.ask(text("{told} Pay them once more?", told=told)):
+                continue
+            raise SameListAgain(
+                text("{told} Nothing was sent.", told=told),
+                advice=text(
+                    "If they are to be paid once more, add --also-pays {campaign}.", campaign=found.campaign
+                ),
+            )
+        return frozenset(found.campaign for found in common)
 
     def _forecast(self, pending: Sequence[PacketOrder]) -> Forecast:
         return forecast(
