@@ -13,7 +13,7 @@ from campaign.domain.bill import NOT_BILLED, Billed
 from campaign.domain.campaign import Campaign
 from campaign.domain.days import moment_s
 from campaign.domain.entry import Entry
-from campaign.domain.summary import Summary, sent_at_s
+from campaign.domain.summary import Summary, back_fen, sent_at_s
 from campaign.domain.verdict import (
     STATE_TEXT,
     VERDICT_TEXT,
@@ -155,7 +155,7 @@ ENTRY_COLUMNS: Final[Sequence[Column[Entry]]] = (
         text("came back (yuan)"),
         Kind.MONEY,
         14,
-        lambda entry: entry.refund_amount or None,
+        lambda entry: back_fen(entry, verdict(entry)) or None,
     ),
     Column("due_at", text("program acts next"), Kind.TIME, 19, _of("due_at_s")),
     Column("deadline", text("possible until"), Kind.TIME, 19, deadline_s),

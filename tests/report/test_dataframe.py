@@ -45,6 +45,7 @@ ASKED: dict[str, tuple[Status, Step, dict[str, Any]]] = {
     "waiting": (Status.SENT, Step(state=State.ACCEPTED), {}),
     "opened": (Status.RECEIVED, Step(state=State.RECEIVED), {"rcv_time": "2026-03-05 00:00:00"}),
     "opened at some time": (Status.RECEIVED, Step(state=State.RECEIVED), {"rcv_time": "yesterday"}),
+    "going back": (Status.RFUND_ING, Step(state=State.ACCEPTED), {"refund_amount": 1}),
     "back": (Status.REFUND, Step(state=State.REFUNDED), {"refund_time": "2026-03-06 09:30:00"}),
     "back in part": (Status.REFUND, Step(state=State.REFUNDED), {"refund_amount": 1}),
     "failed": (Status.FAILED, Step(state=State.REJECTED, evidence=Evidence.DEAD), {}),
@@ -115,6 +116,7 @@ def test_its_sums_are_the_reports_to_the_fen(tmp_path_factory: pytest.TempPathFa
     assert states.to_dict() | {"total": frame["total_amount"].sum()} == told["fen"]
     assert frame["paid_amount"].sum() == summary.paid.fen
     assert frame["refund_amount"].sum() == told["bill"]["came_back"]["ledger"]["fen"]
+    assert list(frame["refund_amount"]) == [row["refund_amount"] or 0 for row in told["entries"]]
     taken = frame[frame["verdict"].isin([found.value for found in DEBITED])]
     assert taken["total_amount"].sum() == told["bill"]["paid"]["ledger"]["fen"]
     assert (taken["paid_amount"] + taken["refund_amount"] == taken["total_amount"]).all()
