@@ -171,7 +171,13 @@ def deadline_s(entry: Entry) -> float | None:
 
 
 def needs_person(
-    entry: Entry, *, now_s: float, explain: Explain, issued_again: bool = False, cancelled: bool = False
+    entry: Entry,
+    *,
+    now_s: float,
+    explain: Explain,
+    issued_again: bool = False,
+    cancelled: bool = False,
+    found: Need | None = None,
 ) -> Need | None:
     """What a person has to do about this entry; None when the program goes on by itself.
 
@@ -180,15 +186,17 @@ def needs_person(
     Args:
         issued_again: the row has a later number, which speaks for it from then on.
         cancelled: its campaign was, so nothing is sent again.
+        found: what the last match with the funds bills has to say of it. It comes before what would have an
+            unpaid row paid again.
     """
     if entry.flag is not None:
         return _flagged(entry, entry.flag, explain, issued_again=issued_again)
     if issued_again and is_dead(entry):
-        return None
+        return found
     since_s = _since_s(entry, now_s)
     match entry.state:
         case State.REJECTED:
-            return _rejected(entry, explain)
+            return found or _rejected(entry, explain)
         case State.PARKED if entry.todo is not Todo.REPEAT:
             return _parked(entry, explain, now_s=now_s, cancelled=cancelled)
         case State.IN_DOUBT if entry.todo is None or now_s - since_s >= REPEAT_WINDOW_S:
@@ -205,7 +213,7 @@ def needs_person(
                 advice=text("look for the rest in the funds bill; if it is not there, ask WeChat Pay"),
                 owner=Owner.FINANCE,
             )
-    return None
+    return found
 
 
 def halt_advice(halt: Halt, explain: Explain) -> Text:

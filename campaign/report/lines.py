@@ -262,9 +262,10 @@ def line_of(
     billed: Billed = NOT_BILLED,
     found: Need | None = None,
 ) -> Line:
-    """Judge one entry for the report; see `needs_person`. ``found``: what its bills say, if that is all."""
-    need = needs_person(entry, now_s=now_s, explain=explain, issued_again=issued_again, cancelled=cancelled)
-    need = need or found
+    """Judge one entry for the report; see `needs_person`."""
+    need = needs_person(
+        entry, now_s=now_s, explain=explain, issued_again=issued_again, cancelled=cancelled, found=found
+    )
     values = [column.value(entry) for column in ENTRY_COLUMNS]
     values += _NOT_BILLED if billed is NOT_BILLED else [column.value(billed) for column in BILL_COLUMNS]
     found_verdict: Any = values[_VERDICT]

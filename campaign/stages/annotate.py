@@ -430,7 +430,8 @@ class _ReportRows:
     def _known(self, row: int, entry: Entry, *, edited: Text | None = None) -> Mark:
         _, found = self._found.get(entry.mch_billno, (None, None))
         cancelled = self._facts.campaign.cancelled_at_s is not None
-        need = needs_person(entry, now_s=self._facts.made_at_s, explain=explain, cancelled=cancelled) or found
+        now_s = self._facts.made_at_s
+        need = needs_person(entry, now_s=now_s, explain=explain, cancelled=cancelled, found=found)
         became = verdict(entry)
         reason = need.reason if need else evidence(entry)
         if edited:

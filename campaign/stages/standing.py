@@ -49,8 +49,15 @@ def standing(ledger: Ledger, name: str, *, now_s: float, halt: Halt | None = Non
     cancelled = campaign.cancelled_at_s is not None
     needs = found_in_bills(ledger, name)
     for entry in ledger.needs_person(name, now_s):
-        again = issued_again(ledger, entry)
-        need = needs_person(entry, now_s=now_s, explain=explain, issued_again=again, cancelled=cancelled)
+        _, found = needs.get(entry.mch_billno, (None, None))
+        need = needs_person(
+            entry,
+            now_s=now_s,
+            explain=explain,
+            issued_again=issued_again(ledger, entry),
+            cancelled=cancelled,
+            found=found,
+        )
         if need:
             needs[entry.mch_billno] = entry, need
     totals = ledger.totals(name)
