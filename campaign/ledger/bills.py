@@ -59,11 +59,11 @@ class Bills(Reading):
         with self.atomic():
             within = "account = ? AND first_day >= ? AND last_day <= ?"
             there = self._all(f"SELECT id, days, content FROM bill WHERE {within}", values)
-            if any(json.loads(row[1]) == days and unpacked(row[2]) == bill.content for row in there):
+            if any(json.loads(row[1]) == days and _file(row[2]) == bill.content for row in there):
                 return
             replaced = []
             for id_, known, content in there:
-                if set(json.loads(known)) <= set(days) and unpacked(content) not in beside:
+                if set(json.loads(known)) <= set(days) and _file(content) not in beside:
                     self._db.execute("DELETE FROM bill WHERE id = ?", (id_,))
                     replaced.append(_sha1(content))
             self._db.execute(
@@ -97,12 +97,13 @@ class Bills(Reading):
         )
         return [
             KeptBill(
-                file=row[0],
-                account=row[1],
-                asked_days=frozenset(map(date.fromisoformat, json.loads(row[2]))) if row[3] else frozenset(),
-                content=unpacked(row[4]),
+                file=file,
+                account=account,
+                days=(days := frozenset(map(date.fromisoformat, json.loads(known)))),
+                asked_days=days if asked else frozenset(),
+                content=_file(content),
             )
-            for row in rows
+            for file, account, known, asked, content in rows
         ]
 
     def moved(self, campaign: str) -> tuple[float | None, float | None]:
@@ -273,6 +274,14 @@ class Bills(Reading):
             entry=None if number is None else self.entry(number),
             lines=tuple(_line_of(line) for line in content["lines"]),
         )
+
+
+def _file(stored: bytes) -> bytes | None:
+    """A bill's file as it came; None where it is damaged."""
+    try:
+        return unpacked(stored)
+    except zlib.error:
+        return None
 
 
 def _sha1(stored: bytes) -> str | None:

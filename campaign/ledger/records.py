@@ -99,9 +99,12 @@ class KeptBill:
 
     file: str
     account: str
-    #: The Beijing days that it covers, where it was asked for by day; else empty.
+    #: The Beijing days that it covers.
+    days: frozenset[date]
+    #: The same, where it was asked for by day; else empty.
     asked_days: frozenset[date]
-    content: bytes
+    #: None: it was altered and cannot be read.
+    content: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -283,11 +283,18 @@ def packed(raw: bytes) -> bytes:
 
 
 def unpacked(stored: bytes) -> bytes:
-    """An answer's body as it came."""
+    """An answer's body as it came.
+
+    Raises:
+        zlib.error: it was altered, or cut off.
+    """
     if stored[:1] != _DEFLATED:
         return stored[1:]
     inflate = zlib.decompressobj(_WINDOW_BITS, zdict=_TYPICAL)
-    return inflate.decompress(stored[1:]) + inflate.flush()
+    plain = inflate.decompress(stored[1:]) + inflate.flush()
+    if not inflate.eof:
+        raise zlib.error("cut off")
+    return plain
 
 
 def packed_together(bodies: Sequence[bytes]) -> bytes | None:

@@ -7,6 +7,7 @@ night fetches them one by one. What a match brings is kept there, too: the repor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Final
 
@@ -14,7 +15,8 @@ from campaign.domain.bill import Bill, BusinessNames
 from campaign.domain.days import DAY_S, beijing_day
 from campaign.domain.matching import Match
 from campaign.domain.matching import match as match_entries
-from campaign.errors import UsageError
+from campaign.errors import BillRejected, UsageError
+from campaign.ledger.records import KeptBill
 from campaign.ledger.store import Ledger
 from campaign.text import text
 from campaign.wechat.fundflow import parse_bill
@@ -43,6 +45,7 @@ def match(
 
     Raises:
         UsageError: no such campaign.
+        BillRejected: a kept bill was altered, and none of these replaces it.
     """
     if ledger.campaign(campaign_name) is None:
         raise UsageError(
@@ -81,17 +84,48 @@ def touched(ledger: Ledger, campaign_name: str) -> tuple[date, date] | None:
 
 
 def _kept(ledger: Ledger, campaign_name: str, bills: Sequence[Bill]) -> Iterator[Bill]:
-    """The kept bills of the campaign's days, but for those that the given ones replace."""
+    """The kept bills of the campaign's days, but for those that the given ones replace.
+
+    Raises:
+        BillRejected: somebody or something altered one of them, and none of the given ones replaces it.
+    """
     days = touched(ledger, campaign_name)
     if days is None:
         return
     for kept in ledger.kept_bills(*days):
-        if not kept.content:
-            bill = Bill(file=kept.file, account=kept.account, asked_days=kept.asked_days)
-        else:
-            bill = parse_bill(kept.content, file=kept.file, account=kept.account, days=kept.asked_days)
-        if not any(_replaces(given, bill) for given in bills):
-            yield bill
+        read, unread = _read(kept), Bill(file=kept.file, account=kept.account, asked_days=kept.days)
+        if any(_replaces(given, read or unread) for given in bills):
+            continue
+        if read is None:
+            raise _altered(kept, campaign_name)
+        yield read
+
+
+def _read(kept: KeptBill) -> Bill | None:
+    """What a kept file says; None where it was altered."""
+    if kept.content is None:
+        return None
+    if not kept.content:
+        return Bill(file=kept.file, account=kept.account, asked_days=kept.asked_days)
+    with suppress(BillRejected):
+        return parse_bill(kept.content, file=kept.file, account=kept.account, days=kept.asked_days)
+    return None
+
+
+def _altered(kept: KeptBill, campaign_name: str) -> BillRejected:
+    return BillRejected(
+        text(
+            "The funds bill {file} of {days} was altered in the ledger, and cannot be used.",
+            file=kept.file,
+            days=tuple(day.isoformat() for day in sorted(kept.days)),
+        ),
+        advice=text(
+            "Match it once more, downloaded again (`campaign match {campaign} --date … --download`) or as "
+            "the file that you have: it takes the place of the altered one. `campaign audit` says whether "
+            "anything else was altered.",
+            campaign=campaign_name,
+        ),
+    )
 
 
 def _replaces(given: Bill, kept: Bill) -> bool:

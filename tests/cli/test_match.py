@@ -273,3 +273,20 @@ def test_a_run_is_matched_with_the_bill_that_the_rehearsal_serves(tmp_path, caps
     assert answer["identity"]["accounts"][0]["sent"] == 1076
     tomorrow = SystemClock().now_s() + 1.5 * DAY_S
     assert main(["match", "lantern", "--date", str(beijing_day(tomorrow)), "--download"]) == 4
+
+
+@pytest.mark.parametrize("content", ["X'01FFFF'", "CAST(substr(content, 1, 40) AS BLOB)"])
+def test_a_kept_bill_that_was_altered_is_named_and_the_same_bill_takes_its_place(rows, capsys, content):
+    """Whatever else is wrong with the file, nobody is told of a bug, and no month is blocked by it."""
+    file = saved(*map(debit, rows))
+    assert main(["match", NAME, file]) == 0
+    with sqlite3.connect("campaign.rehearsal.db") as connection:
+        connection.execute(f"UPDATE bill SET content = {content}")
+    connection.close()
+    capsys.readouterr()
+    assert main(["match", NAME]) == 3
+    assert f"{file} of 2026-03-03 was altered in the ledger" in " ".join(capsys.readouterr().err.split())
+    assert main(["audit"]) == 6
+    assert main(["match", NAME, file]) == 0
+    assert main(["match", NAME]) == 0
+    assert main(["audit"]) == 0

@@ -920,7 +920,7 @@ MUTANTS = (
     ),
     Mutant(
         BILLS,
-        " and unpacked(content) not in beside:",
+        " and _file(content) not in beside:",
         ":",
         "one of two bills of a match is not kept",
         BOOKS,
