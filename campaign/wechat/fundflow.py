@@ -195,8 +195,8 @@ def _summary(header: str, rows: Iterator[tuple[int, str]], file: str) -> dict[st
     number, row = next(rows, (0, ""))
     if not row:
         raise _rejected(file, text("the values of its summary are missing: the file was cut off"))
-    values = [_bare(value) for value in row.rstrip(",").split(",")]
-    if sorted(names) != sorted(SUMMARY) or len(values) != len(SUMMARY):
+    values = _fields(row.rstrip(","), len(SUMMARY))
+    if sorted(names) != sorted(SUMMARY) or values is None:
         raise _rejected(file, text("its summary has other columns than a funds bill"), number)
     try:
         return {

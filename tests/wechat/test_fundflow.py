@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import hashlib
+import re
 from contextlib import suppress
 from datetime import date
 
@@ -100,6 +101,8 @@ def test_a_summary_that_its_lines_contradict_is_a_flaw_that_names_both():
             whole.replace("支出金额\n", "支出金额,,,,,,\n").replace("`0.02\n", "`0.02,,,,,,\n").encode()
         ),
         lambda whole: whole.replace("`缺货", '"`缺货"').encode(),
+        # around every field
+        lambda whole: re.sub(r"[^,\n]+|(?<=,)(?=[,\n])", r'"\g<0>"', whole).encode(),
         lambda whole: whole.replace("`", "").encode(),
     ],
 )
