@@ -15,6 +15,7 @@ from typing import Any, Final
 from campaign.domain.bill import Bill, BillLine
 from campaign.domain.finding import Finding, Kind
 from campaign.domain.verdict import Owner
+from campaign.ledger.file import as_written
 from campaign.ledger.reading import Reading
 from campaign.ledger.records import EventKind, KeptBill, Matched
 from campaign.ledger.rows import BILL_LINE, CAMPAIGN_ID, CHANGE_FEN, MOVED, Row, detail_json, packed, unpacked
@@ -191,7 +192,8 @@ class Bills(Reading):
         )
         if row is None:
             return None
-        return Matched(at_s=row[0], days=frozenset(map(date.fromisoformat, json.loads(row[1]))))
+        with as_written(self.path, f"matching of {campaign}"):
+            return Matched(at_s=row[0], days=frozenset(map(date.fromisoformat, json.loads(row[1]))))
 
     def has_news(self, campaign: str) -> bool:
         """Whether anything happened to the campaign since it was matched last; False where it never was."""
@@ -207,7 +209,9 @@ class Bills(Reading):
         """
         rows = self._rows(sql, {"campaign": campaign})
         for number, of_entry in groupby(rows, key=lambda row: str(row[0])):
-            yield number, [_line_of(json.loads(line)) for _, line in of_entry]
+            with as_written(self.path, f"billed {number}"):
+                lines = [_line_of(json.loads(line)) for _, line in of_entry]
+            yield number, lines
 
     def findings(self, campaign: str) -> Iterator[Finding]:
         """What the campaign's last match found, the loudest first, with the rows as they are now."""
@@ -264,16 +268,18 @@ class Bills(Reading):
         yield from sorted({str(file) for file, *_ in (here - may) | (must - here)})
 
     def _finding_of(self, row: Row) -> Finding:
-        number, content = row[0], json.loads(row[1])
-        return Finding(
-            kind=Kind(content["kind"]),
-            owner=Owner(content["owner"]),
-            reason=_text_of(content["reason"]),
-            advice=_text_of(content["advice"]),
-            since_s=content["since_s"],
-            entry=None if number is None else self.entry(number),
-            lines=tuple(_line_of(line) for line in content["lines"]),
-        )
+        number = row[0]
+        with as_written(self.path, f"finding {number or ''}"):
+            content = json.loads(row[1])
+            return Finding(
+                kind=Kind(content["kind"]),
+                owner=Owner(content["owner"]),
+                reason=_text_of(content["reason"]),
+                advice=_text_of(content["advice"]),
+                since_s=content["since_s"],
+                entry=None if number is None else self.entry(number),
+                lines=tuple(_line_of(line) for line in content["lines"]),
+            )
 
 
 def _file(stored: bytes) -> bytes | None:

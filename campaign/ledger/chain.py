@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 from campaign.domain.state import State
 from campaign.ledger.database import Database
+from campaign.ledger.file import as_written
 from campaign.ledger.records import Event, EventKind
 from campaign.ledger.rows import CAMPAIGN_ID, CHECK_DIGITS, Row, detail_json, event_digest
 
@@ -110,7 +111,8 @@ class Chain(Database):
         """
         where = "" if campaign is None else f" WHERE event.campaign = {CAMPAIGN_ID}"
         for row in self._rows(f"{_EVENTS}{where} ORDER BY event.seq", {"campaign": campaign}):
-            event = _event_of(row)
+            with as_written(self.path, f"event {row[0]}"):
+                event = _event_of(row)
             numbers: Iterable[str]
             if event.kind is EventKind.PLANNED:
                 numbers = self._numbers(Together.of(row[1], row[9]))

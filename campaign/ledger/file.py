@@ -134,6 +134,19 @@ def translated(path: Path | None) -> Iterator[None]:
         raise said(error, path) from error
 
 
+@contextmanager
+def as_written(path: Path | None, place: str) -> Iterator[None]:
+    """Around what takes a kept text apart: say in a person's words that it is not as this program wrote it.
+
+    Args:
+        place: where it is kept, as ``event 17``.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, TypeError) as error:
+        raise _damaged(path, f"{place}: {error}") from error
+
+
 def said(error: sqlite3.Error, path: Path | None) -> Exception:
     """What the error means to a person; the error itself where only we could have made it."""
     name: str = getattr(error, "sqlite_errorname", "")

@@ -11,15 +11,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from campaign.domain.answer import Outcome
+from campaign.domain.finding import debit_unexpected
 from campaign.domain.state import State
 from campaign.errors import CampaignError, LedgerRefused, StorageError
 from campaign.ledger import file, schema
 from campaign.ledger.store import Ledger
+from tests.domain.bills import line
 from tests.ledger.build import (
     GATEWAY,
     MERCHANT,
@@ -187,6 +190,34 @@ def test_damage_that_shows_later_is_told_in_the_same_words(
     monkeypatch.setattr(file, "_WHOLE_CHECK_BYTES", 0)
     with reopen(path) as ledger, pytest.raises(LedgerRefused, match="damaged"):
         list(ledger.entries("lantern"))
+
+
+KEPT_TEXTS = {
+    "an event": ("UPDATE event SET detail = '{' WHERE seq = 2", "event 2", lambda ledger: ledger.events()),
+    "its kind": ("UPDATE event SET kind = 'sold' WHERE seq = 2", "event 2", lambda ledger: ledger.events()),
+    "a line": ("UPDATE billed SET line = '[1]'", "billed", lambda ledger: ledger.billed("lantern")),
+    "a finding": ("UPDATE finding SET content = '{}'", "finding", lambda ledger: ledger.findings("lantern")),
+    "days": ("UPDATE matching SET days = '[1]'", "matching", lambda ledger: [ledger.matched("lantern")]),
+}
+
+
+@pytest.mark.parametrize("statement, place, read", KEPT_TEXTS.values(), ids=KEPT_TEXTS.keys())
+def test_a_text_that_somebody_altered_is_damage_and_no_bug(tmp_path: Path, statement, place, read) -> None:
+    """SQLite knows nothing of what the texts say; `audit` names them all, and whoever reads one is told."""
+    path = tmp_path / "campaign.db"
+    with open_ledger(path) as ledger:
+        (row,) = plan(ledger, "oA 1.88")
+        debit = line("-1.88", row.mch_billno)
+        found = [debit_unexpected(row, [debit])]
+        ledger.keep_match("lantern", [date(2026, 3, 3)], [(row.mch_billno, debit)], found, NOON_S)
+        assert list(read(ledger))
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TRIGGER event_is_final")
+        connection.execute(statement)
+    connection.close()
+    with reopen(path) as ledger, pytest.raises(LedgerRefused, match=f"damaged: {place}") as refusal:
+        list(read(ledger))
+    assert "Move the file" in str(refusal.value.advice)
 
 
 def test_a_full_disk_stops_with_a_word_and_undoes_the_half(tmp_path: Path) -> None:
