@@ -359,6 +359,7 @@ class _ReportRows:
     ) -> None:
         self._job, self._ledger, self._problems = job, ledger, problems
         self._found = found_in_bills(ledger, facts.campaign.name)
+        self._debited = ledger.debited(facts.campaign.name)
         self._columns, self._facts = columns, facts
         #: By row: the ties for the fix sheet, and why the rows are there.
         self.to_fix: dict[int, Tie] = {}
@@ -400,8 +401,8 @@ class _ReportRows:
     def _entry(self, tie: Tie) -> Entry | None:
         """The entry that speaks for the row: the last one, where it was issued again.
 
-        But the first of which WeChat Pay has said different things: whatever became of those after it, a
-        person has to look.
+        But the first of which WeChat Pay has said different things, or that the funds bills have a debit for
+        against its word: whatever became of those after it, a person has to look.
         """
         found = None
         tie = replace(tie, issue=1)  # a reissued row's earlier numbers count as well
@@ -409,7 +410,7 @@ class _ReportRows:
         while entry is not None:
             found = entry
             issued_again = entry.evidence is Evidence.DEAD or entry.state is State.REFUNDED
-            if entry.flag is not None or not issued_again:
+            if entry.flag is not None or entry.mch_billno in self._debited or not issued_again:
                 break
             tie = replace(tie, issue=tie.issue + 1)
             entry = self._ledger.entry(_number(tie, self._job))

@@ -146,6 +146,10 @@ def test_a_sheet_of_second_numbers_is_judged_anew_by_each_run(
     refused = desk.run(*again)
     assert (refused.code, "may have been paid after all" in refused.said) == (7, True)
     assert gateway.paid()[dead[0][0]] == 0
+    desk.run("report", "lantern", "--annotate", "lantern.csv")
+    _, row, *_ = openpyxl.load_workbook(desk.folder / "lantern-annotated.xlsx").active.values
+    assert first.mch_billno in row
+    assert any("the bill has a debit of 1.01 yuan" in str(value) for value in row)
 
 
 def test_it_is_not_called_unpaid_in_the_sheets_that_come_back(
