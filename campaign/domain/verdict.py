@@ -17,7 +17,7 @@ from campaign.domain.campaign import Halt, HaltReason
 from campaign.domain.days import DAY_S, beijing_text
 from campaign.domain.decision import REPEAT_WINDOW_S
 from campaign.domain.entry import Entry, Flag, Todo
-from campaign.domain.mask import mask_openid
+from campaign.domain.mask import mask_inside
 from campaign.domain.money import yuan_grouped
 from campaign.domain.state import Evidence, State
 from campaign.text import Text, text
@@ -452,9 +452,7 @@ def _overdue(entry: Entry, since_s: float, *, now_s: float) -> Need:
 
 def _because(sentence: Text, entry: Entry) -> Text:
     """Add WeChat Pay's own words, for people only (R0.7); whom they name stays masked."""
-    words = entry.reason or entry.err_code
-    if entry.re_openid:
-        words = words.replace(entry.re_openid, mask_openid(entry.re_openid))
+    words = mask_inside(entry.reason or entry.err_code, entry.re_openid)
     return text("{sentence}: {words}", sentence=sentence, words=words) if words else sentence
 
 

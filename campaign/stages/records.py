@@ -205,7 +205,9 @@ def ask_status(desk: Desk, packet: SentPacket, *, unmask: bool = False) -> Recor
             advice=text("Ask again in a minute; nothing was changed."),
         )
     fields = from_xml(answer.raw)
-    status: Record = dict(flat(fields))
+    status: Record = {
+        name: value if unmask else mask_inside(value, entry.re_openid) for name, value in flat(fields).items()
+    }
     if answer.status is not Status.NOT_FOUND:
         status["status"] = answer.status.value  # in its right spelling (R4)
     if isinstance(claims := fields.get(HBLIST), list):

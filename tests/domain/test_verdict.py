@@ -100,8 +100,10 @@ def test_of_a_cancelled_campaigns_held_packet_nobody_is_told_to_just_run_it_agai
 
 def test_wechat_pays_own_words_do_not_give_an_openid_away():
     openid = entry(State.PARKED).re_openid
-    found = need(State.PARKED, reason=f"{openid} is at risk")
+    other = "oOTHER_not_a_person_00000001"
+    found = need(State.PARKED, reason=f"{openid} is at risk, as {other} is")
     assert openid not in str(found.reason)
+    assert other not in str(found.reason)
     assert "is at risk" in str(found.reason)
 
 

@@ -289,6 +289,16 @@ def test_the_status_is_flat_text_in_fen(machine: Machine, ask: Page) -> None:
     assert {"mch_billno", "detail_id", "send_time"} <= status.keys()
 
 
+def test_the_words_of_a_status_name_nobody() -> None:
+    with Machine(Random(7)) as machine:
+        machine.faults(held={"reason": f"用户{OPENID}存在风险"})
+        machine.run(SHEET)
+        with machine.ledger() as ledger, machine.desk(ledger) as desk:
+            assert ask_status(desk, find_packet(ledger, "1"))["reason"] == "用户oS…0001存在风险"
+            unmasked = ask_status(desk, find_packet(ledger, "1"), unmask=True)
+            assert unmasked["reason"] == f"用户{OPENID}存在风险"
+
+
 def test_what_it_learns_is_in_the_ledger() -> None:
     merchant = RehearsalMerchant(mch_id=MCH_ID, wxappid=WXAPPID, api_key=API_KEY, claim_share=1.0)
     with Machine(Random(7), merchant=merchant) as machine:
