@@ -21,7 +21,7 @@ from campaign.errors import SheetRejected
 from campaign.sheet.grid import ROWS_MAX, Rounded, no_rounded
 from campaign.text import Text, text
 
-#: Bytes of XML; a million rows of four columns have an eighth of it.
+#: Bytes, nearly all of XML; a million rows of four columns have an eighth of it.
 UNPACKED_MAX: Final = 2 << 30
 #: Cells of a worksheet, or texts that cells share; calamine lays each of them out in 24 to 48 bytes, so a
 #: few compressed megabytes of empty ones must not fill the memory.
@@ -84,7 +84,7 @@ def open_package(path: Path) -> zipfile.ZipFile:
         package = zipfile.ZipFile(path)
     except DAMAGE as error:
         raise Unreadable from error
-    if sum(part.file_size for part in package.infolist() if part.filename.endswith(".xml")) > UNPACKED_MAX:
+    if sum(part.file_size for part in package.infolist()) > UNPACKED_MAX:
         raise SheetRejected(
             text("{file} unpacks to more than {most} MB", file=path.name, most=UNPACKED_MAX >> 20),
             advice=text("Copy the list itself to a new workbook and use that."),

@@ -16,6 +16,7 @@ from campaign.sheet.facts import (
     open_package,
     xml_parser,
 )
+from campaign.sheet.grid import ROWS_MAX
 
 _YUAN: Final = frozenset({"CNY", "RMB", ""})
 
@@ -108,8 +109,9 @@ class _Look:
             self._last_column = max(self._last_column, self._column - 1)
 
     def facts(self) -> Facts:
+        last = min(self._last_row, ROWS_MAX)  # what lies beyond is not read, and may be said to be billions
         hidden = frozenset(
-            row for rows in self._hidden_rows for row in range(rows.start, min(rows.stop, self._last_row + 1))
+            row for rows in self._hidden_rows for row in range(rows.start, min(rows.stop, last + 1))
         )
         return Facts(
             last_row=self._last_row,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, Final
 
@@ -219,16 +220,17 @@ class XlsxFacts:
                     pass
         return odd
 
-    def _elements(self, part: str) -> Iterable[tuple[str, dict[str, str]]]:
+    def _elements(self, part: str) -> Iterator[tuple[str, dict[str, str]]]:
+        """Name and attributes of each, a few at a time: some kilobytes may unpack to millions."""
         found: list[tuple[str, dict[str, str]]] = []
         parser = xml_parser()
         parser.StartElementHandler = lambda name, attributes: found.append((local_name(name), attributes))
-        try:
-            with self._open(part) as stream:
-                parser.ParseFile(stream)
-        except DAMAGE as error:
-            raise Unreadable(part) from error
-        return found
+        count = Pieces(self._file)
+        for chunk in chain(self._chunks(part), [b""]):
+            parser.Parse(chunk, not chunk)
+            count.add(len(found))
+            yield from found
+            found.clear()
 
 
 class _Look:

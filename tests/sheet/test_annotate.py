@@ -299,9 +299,13 @@ def test_a_copy_of_values_only_is_for_reading(tmp_path: Path, name: str) -> None
         read_sheet(annotated.files[0], options())
 
 
-def test_very_many_cells_become_a_plain_workbook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit, small", [("CELLS_KEPT_MAX", 11), ("XML_KEPT_MAX", 5_000)])
+def test_very_many_cells_become_a_plain_workbook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, small: int
+) -> None:
+    """Of the list, or of sheets beside it, which openpyxl would load as well."""
     assert CELLS_KEPT_MAX >= 500_000
-    monkeypatch.setattr(annotate, "CELLS_KEPT_MAX", 11)
+    monkeypatch.setattr(annotate, limit, small)
     source, _, _ = xlsx_file(tmp_path, *ROWS)
     annotated = marked(source)
     assert "too large" in notes(annotated)

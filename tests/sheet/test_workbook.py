@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 
 from campaign.errors import SheetRejected
 from campaign.sheet.facts import Unreadable, misleads
+from campaign.sheet.grid import ROWS_MAX
+from campaign.sheet.ods_facts import OdsFacts
+from campaign.sheet.workbook import Workbook
 from campaign.sheet.xls_facts import XlsFacts
 from campaign.sheet.xlsx_facts import XlsxFacts
 from tests.corpus.files import repacked
@@ -133,6 +137,19 @@ def test_a_package_too_large_is_refused_by_its_directory(
 ) -> None:
     monkeypatch.setattr("campaign.sheet.facts.UNPACKED_MAX", 1000)
     path, _, _ = xlsx_file(tmp_path, HEADER, *PEOPLE)
+    with pytest.raises(SheetRejected, match="unpacks to more"):
+        read(path)
+
+
+def test_parts_of_any_name_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("campaign.sheet.facts.UNPACKED_MAX", 100_000)
+    whole, part = plain(HEADER, *PEOPLE), "xl/_rels/workbook.xml.rels"
+    with zipfile.ZipFile(io.BytesIO(whole)) as package:
+        relations = package.read(part)
+    path = tmp_path / "list.xlsx"
+    path.write_bytes(whole)
+    assert paid(read(path))
+    path.write_bytes(repacked(whole, {part: relations + b" " * 100_000}))
     with pytest.raises(SheetRejected, match="unpacks to more"):
         read(path)
 
@@ -340,6 +357,16 @@ def test_a_short_old_workbook_is_refused(tmp_path: Path, length: int) -> None:
         read(path)
 
 
+def ods(folder: Path, row: str) -> Path:
+    """With one row more, at its top."""
+    original = (WILD / "libreoffice.ods").read_bytes()
+    with zipfile.ZipFile(io.BytesIO(original)) as package:
+        before, tag, after = package.read("content.xml").partition(b"<table:table-row")
+    path = folder / "list.ods"
+    path.write_bytes(repacked(original, {"content.xml": before + row.encode() + tag + after}))
+    return path
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -349,14 +376,39 @@ def test_a_short_old_workbook_is_refused(tmp_path: Path, length: int) -> None:
     ],
 )
 def test_an_opendocument_sheet_that_repeats_without_end(tmp_path: Path, row: str) -> None:
-    original = (WILD / "libreoffice.ods").read_bytes()
-    with zipfile.ZipFile(io.BytesIO(original)) as package:
-        content = package.read("content.xml").decode()
-    first = content.index("<table:table-row")
-    path = tmp_path / "list.ods"
-    path.write_bytes(repacked(original, {"content.xml": (content[:first] + row + content[first:]).encode()}))
     with pytest.raises(SheetRejected):
-        read(path)
+        read(ods(tmp_path, row))
+
+
+def test_hidden_rows_repeated_without_end_do_not_fill_the_memory(tmp_path: Path) -> None:
+    """They were listed one by one, before the sheet was refused for its size."""
+    hidden = f'table:visibility="collapse" {REPEATED_ROWS}="{2 * ROWS_MAX}"'
+    path = ods(tmp_path, f"<table:table-row {hidden}><table:table-cell {ONE}")
+    name = Workbook(path).names[0]
+    facts = OdsFacts(path).facts(name)
+    assert facts.last_row > 2 * ROWS_MAX
+    assert len(facts.hidden_rows) == ROWS_MAX
+
+
+@pytest.mark.parametrize("part", ["xl/styles.xml", "xl/workbook.xml", "xl/_rels/workbook.xml.rels"])
+def test_elements_that_mean_nothing_do_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """Of four bytes each, which compress to nothing, a gigabyte needs some kilobytes."""
+    monkeypatch.setattr("campaign.sheet.xlsx_facts._CHUNK", 1 << 12)
+    whole = plain(HEADER, *PEOPLE)
+    with zipfile.ZipFile(io.BytesIO(whole)) as package:
+        before, end, after = package.read(part).rpartition(b"</")
+    path = tmp_path / "list.xlsx"
+    path.write_bytes(repacked(whole, {part: before + b"<a/>" * 100_000 + end + after}))
+    tracemalloc.start()
+    XlsxFacts(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4_000_000
+    monkeypatch.setattr("campaign.sheet.facts.PIECES_MAX", 10_000)
+    with pytest.raises(SheetRejected, match="more than 10000"):
+        XlsxFacts(path)
 
 
 @pytest.mark.parametrize("odd", ["", '<row r="9" hidden="1"/>'])
