@@ -135,7 +135,10 @@ class Books:
         Raises:
             SetupError: another process writes these books, or the file is not such books.
         """
-        self._lock_fd = _hold(path) if path else None
+        self._lock_fd = None
+        if path:
+            self._lock_fd = _hold(path)
+            path.touch(mode=0o600)  # they hold openids; SQLite gives their companions the same mode
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         try:
             self._open(balance_fen, now_s)

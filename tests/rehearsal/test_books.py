@@ -176,6 +176,17 @@ def test_one_process_writes_and_others_read(tmp_path: Path, monkeypatch: pytest.
     Books(path, balance_fen=1000).close()
 
 
+def test_books_are_their_owners_alone(tmp_path: Path) -> None:
+    """A real list may be rehearsed, and they hold its openids."""
+    before = os.umask(0)
+    try:
+        books = Books(tmp_path / "books.db", now_s=NOON_S)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("books.db*")} == {0o600}
+    books.close()
+
+
 def test_what_are_no_books_are_refused(tmp_path: Path) -> None:
     """Somebody else's file is not overwritten."""
     path = tmp_path / "sheet.xlsx"
