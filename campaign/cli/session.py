@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
-from campaign.domain.mask import mask_inside
+from campaign.domain.mask import hide_keys, mask_inside
 from campaign.errors import CampaignError, UsageError
 from campaign.i18n import Speech, choose_language, language_in
 from campaign.text import Text, text
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = 1
 
 _YES: Final = frozenset({"y", "yes", "是", "好", "确认"})
-#: What a log may never show: openids, and anything in the shape of a key or a signature.
-_KEY_LIKE: Final = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Za-z]{32}|[0-9A-F]{64})(?![0-9A-Za-z])")
 #: What a terminal obeys instead of showing it, but for line end and tabulator, and what changes a text's
 #: direction. Sheets, answers and names of files may hold it; Rich lets most of it through.
 _OBEYED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -230,7 +228,7 @@ def disarmed(words: str) -> str:
 
 def masked(words: str) -> str:
     """Text that may be logged: openids shortened, whatever looks like a key or a signature removed."""
-    return _KEY_LIKE.sub("[hidden]", mask_inside(words))
+    return hide_keys(mask_inside(words))
 
 
 def _masked(_logger: object, _method: str, event: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Secrets by reference: ``env:NAME``, ``file:PATH``, ``keyring:SERVICE/NAME``. Nothing here shows one."""
+"""Secrets by reference: ``env:NAME``, ``file:PATH``, ``keyring:SERVICE/NAME``. Nothing here shows one.
+
+Not even where somebody has written the key itself behind ``env:``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from campaign.domain.mask import hide_keys
 from campaign.errors import SetupError
 from campaign.text import Text, text
 
@@ -52,7 +56,10 @@ def resolve(reference: SecretStr, *, key: Text) -> SecretStr:
     if not secret:
         raise SetupError(
             text(
-                "{key} points to {scheme}:{place}, and nothing is there.", key=key, scheme=scheme, place=rest
+                "{key} points to {scheme}:{place}, and nothing is there.",
+                key=key,
+                scheme=scheme,
+                place=hide_keys(rest),
             ),
             advice=text("Store the secret there, or correct the setting."),
         )
@@ -83,7 +90,7 @@ def _from_file(place: str, key: Text) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise SetupError(
-            text("{key}: the file {path} cannot be read.", key=key, path=path),
+            text("{key}: the file {path} cannot be read.", key=key, path=hide_keys(place)),
             advice=text("Put the secret there, on one line, readable by you alone (chmod 600)."),
         ) from None
 

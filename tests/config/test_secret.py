@@ -57,6 +57,16 @@ def test_key_from_the_keyring(tmp_path, monkeypatch):
         _ = load_settings(write(tmp_path, with_key("keyring:wechat"))).merchant.api_key
 
 
+@pytest.mark.parametrize("scheme", ["env:", "file:", "keyring:wechat/", "keyring:"])
+def test_a_key_that_stands_where_its_place_belongs_is_not_repeated(tmp_path, monkeypatch, scheme):
+    """The likeliest slip of whoever sets this up first."""
+    monkeypatch.setitem(sys.modules, "keyring", fake_keyring({}))
+    monkeypatch.setitem(sys.modules, "keyring.errors", sys.modules["keyring"].errors)
+    with pytest.raises(SetupError, match="api_key") as caught:
+        _ = load_settings(write(tmp_path, with_key(scheme + KEY))).merchant.api_key
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
 def test_without_the_keyring_library_the_other_ways_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(SetupError) as caught:
