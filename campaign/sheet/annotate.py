@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from campaign.sheet.cells import Cell, is_empty, text_of
 from campaign.sheet.columns import ANNOTATION, NUMBERED, Columns, column_index, column_letters
-from campaign.sheet.facts import DAMAGE
 from campaign.sheet.grid import Grid
 from campaign.sheet.preview import Preview, add_preview, write_preview
 from campaign.sheet.put import CELL_LENGTH_MAX, put_text
@@ -43,8 +42,6 @@ _SHEET_NAME_MAX: Final = 31
 _NOT_IN_SHEET_NAMES: Final = re.compile(r"[\[\]:*?/\\]|^'|'$")
 #: What no cell may hold (XML 1.0).
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-#: What openpyxl raises for workbooks that others can read.
-_UNREADABLE: Final = (*DAMAGE, TypeError, AttributeError, AssertionError, SyntaxError)
 
 #: The numbers' header in a copy of values only: what was wrong with a row may not show in it (a line through
 #: the row, a comma that split a cell), and the row would be paid, so it must not be run.
@@ -212,7 +209,7 @@ def _opened(path: Path, *, keep_macros: bool) -> Workbook | None:
         with path.open("rb") as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what gets lost is found by comparing, see `_losses`
             book = openpyxl.load_workbook(stream, keep_vba=keep_macros, rich_text=True)
-    except _UNREADABLE:
+    except Exception:  # noqa: BLE001 - others can read it, and the libraries raise what they like about it
         return None
     book.template = False
     return book

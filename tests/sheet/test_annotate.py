@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 import subprocess
 import zipfile
+import zlib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -323,6 +325,25 @@ def test_a_workbook_that_openpyxl_cannot_open_comes_back_plain(tmp_path: Path) -
     )
     annotated = marked(source)
     assert "could not be copied" in notes(annotated)
+    assert worksheet(annotated.files[0])["D3"].value == "cannot be paid as it stands"
+
+
+def test_a_picture_of_billions_of_points_is_left_out_and_opens_nothing(tmp_path: Path) -> None:
+    """Pillow, where it is installed, refuses it with an exception of its own."""
+    image = pytest.importorskip("PIL.Image")
+    image.new("1", (4, 4)).save(tmp_path / "dot.png")
+    source = tmp_path / "picture.xlsx"
+    with xlsxwriter.Workbook(str(source)) as book:
+        sheet = book.add_worksheet("名单")
+        for row, cells in enumerate(ROWS):
+            sheet.write_row(row, 0, cells)
+        sheet.insert_image("E2", str(tmp_path / "dot.png"))
+    png = (tmp_path / "dot.png").read_bytes()
+    head = struct.pack(">4sII", b"IHDR", 60_000, 60_000) + png[24:29]
+    huge = png[:12] + head + struct.pack(">I", zlib.crc32(head)) + png[33:]
+    source.write_bytes(repacked(source.read_bytes(), {"xl/media/image1.png": huge}))
+    annotated = marked(source)
+    assert "pictures of picture.xlsx could not be copied" in notes(annotated)
     assert worksheet(annotated.files[0])["D3"].value == "cannot be paid as it stands"
 
 
