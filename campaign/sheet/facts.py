@@ -30,6 +30,8 @@ PIECES_MAX: Final = 40_000_000
 LAST_COLUMN_ASSUMED: Final = 25
 #: In a number format: quoted text, a currency, an escaped character, padding, a colour or condition.
 _LITERAL: Final = re.compile(r'"([^"]*)"|\[\$([^\]-]*)[^\]]*\]|\\(.)|_.|\*.|\[[^\]]*\]|General')
+#: Characters that Excel allows; a search takes long for what is much longer.
+_FORMAT_LENGTH_MAX: Final = 255
 _SCALED: Final = re.compile(r"[0#?],+(?![0#?,])")
 _OTHER_UNIT: Final = re.compile(r"[$€£₩万千百角分%kK]")
 
@@ -118,7 +120,12 @@ class Pieces:
 
 
 def misleads(format_code: str) -> bool:
-    """Percent, thousands scaled away, another currency or unit: the cell shows another sum than it holds."""
+    """Percent, thousands scaled away, another currency or unit: the cell shows another sum than it holds.
+
+    Nobody knows what a format shows that is longer than Excel's.
+    """
+    if len(format_code) > _FORMAT_LENGTH_MAX:
+        return True
     literals = "".join("".join(found) for found in _LITERAL.findall(format_code))
     digits = _LITERAL.sub("", format_code)
     return bool("%" in digits or _SCALED.search(digits) or _OTHER_UNIT.search(literals + digits))

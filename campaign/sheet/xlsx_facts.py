@@ -49,7 +49,7 @@ _WORTH_A_LOOK: Final = tuple(
         (
             *(rb"hidden", rb"<f[\s/>]", rb"t=[\"']e[\"']", rb" ht=[\"']0"),
             # A cell beyond column Z or the last row, or without a place.
-            rb'<c(?=[\s/>])(?! r="[A-Z](?:[0-9]{1,6}|10[0-4][0-9]{4})"[\s/>])[^>]*>',
+            rb'<c(?=[\s/>])(?! r="[A-Z](?:[0-9]{1,6}|10[0-4][0-9]{4})"[\s/>])[^<>]*[<>]',
         ),
     )
 )
@@ -65,7 +65,7 @@ _PERCENT_IDS: Final = frozenset({9, 10})
 _WHOLE_IDS: Final = dict.fromkeys((1, 3, 5, 6, 37, 38, 41, 42), 0)
 #: A fraction in some column, in one of some styles, as Excel, WPS, LibreOffice and openpyxl write it.
 _FRACTION: Final = (
-    r'<c r="%s([0-9]{1,7})"(?=[^>]* s="(%s)")(?![^>]* t="[^n])[^>]*>'
+    r'<c r="%s([0-9]{1,7})"(?=[^<>]* s="(%s)")(?![^<>]* t="[^n])[^<>]*>'
     r"(?:<f[^>]*>[^<]*</f>|<f[^>]*/>)?<v>([0-9]{1,9}\.[0-9]{1,17})</v>"
 )
 

@@ -32,7 +32,7 @@ UNCLAIMED_AFTER_S: Final = 20 * HOUR_S
 Record = dict[str, Any]
 
 _ID_MAX: Final = 2**63 - 1
-_OPENID_ELEMENT: Final = re.compile(r"(<(?:re_)?openid>\s*(?:<!\[CDATA\[)?\s*)([^\s<\]]+)", re.IGNORECASE)
+_OPENID_ELEMENT: Final = re.compile(r"(<(?:re_)?openid>\s*+(?:<!\[CDATA\[)?+\s*+)([^\s<\]]+)", re.IGNORECASE)
 
 
 def list_records(

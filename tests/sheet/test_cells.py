@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from decimal import Decimal
 
 import pytest
@@ -184,3 +185,17 @@ def test_what_nobody_can_see_is_empty() -> None:
 def test_values_are_shortened_and_made_visible() -> None:
     assert shown("a" * 100) == "a" * 60 + "…"
     assert shown("a\nb\u200b") == "a\\u000ab\\u200b"
+
+
+def test_white_space_of_every_kind_is_removed_around_a_value() -> None:
+    blanks = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if c.isspace())
+    assert plain_text(f"{blanks}新年 快乐{blanks}").text == "新年 快乐"
+    assert is_empty(blanks)
+
+
+@pytest.mark.parametrize("cell", ["a" + " " * 300_000 + "b", "(" + "1" * 300_000, "(" * 300_000 + ")"])
+def test_a_very_long_cell_takes_no_time(cell: str) -> None:
+    """One alone took minutes, and as a shared text a hundred thousand rows may have it."""
+    assert plain_text(cell).text == cell
+    assert identifier(cell).text == cell
+    assert amount(cell, in_fen=False).findings

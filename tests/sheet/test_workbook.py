@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -16,7 +17,7 @@ from campaign.sheet.grid import ROWS_MAX
 from campaign.sheet.ods_facts import OdsFacts
 from campaign.sheet.workbook import Workbook
 from campaign.sheet.xls_facts import XlsFacts
-from campaign.sheet.xlsx_facts import XlsxFacts
+from campaign.sheet.xlsx_facts import _FRACTION, XlsxFacts
 from tests.corpus.files import repacked
 from tests.corpus.wild import HEADER, PEOPLE, WILD, plain
 from tests.sheet.sheets import found, notes, openid, paid, read, xlsx_file
@@ -139,6 +140,19 @@ def test_a_package_too_large_is_refused_by_its_directory(
     path, _, _ = xlsx_file(tmp_path, HEADER, *PEOPLE)
     with pytest.raises(SheetRejected, match="unpacks to more"):
         read(path)
+
+
+@pytest.mark.parametrize("code", ["[$" * 20_000, "0" * 256])
+def test_a_format_longer_than_excels_is_not_searched_and_misleads(code: str) -> None:
+    assert misleads(code)
+
+
+def test_cells_that_never_end_take_no_time(tmp_path: Path) -> None:
+    """Each of them was searched for its end as far as the next megabyte goes."""
+    with pytest.raises(SheetRejected):
+        read(book(tmp_path, worksheet("<c " * 300_000)))
+    fraction = re.compile(_FRACTION % ("B", "1"))
+    assert not fraction.findall('<c r="B2"' * 300_000)
 
 
 def test_parts_of_any_name_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
