@@ -190,32 +190,38 @@ def _choose(file: str, book: Workbook, options: ReadOptions, columns: Mapping[st
         if chosen is None:
             raise _empty(_place(file, options.sheet))
         return chosen
-    lists = [found for name in book.names if (found := _with_header(book.grid(name), columns)) is not None]
-    visible = [found for found in lists if not found.grid.hidden]
-    fitting = [found for found in visible if found.columns.fits]
+    likeliest: SheetList | None = None  # the others are let go: each may be large, and there may be hundreds
+    fitting: list[str] = []
+    hidden: list[str] = []
+    for found in filter(None, (_with_header(book.grid(name), columns) for name in book.names)):
+        if found.columns.fits:
+            (hidden if found.grid.hidden else fitting).append(found.grid.name)
+        if not found.grid.hidden and (likeliest is None or _likelihood(found) > _likelihood(likeliest)):
+            likeliest = found
     if len(fitting) > 1:
         raise SheetRejected(
             text(
                 "{file} has more than one sheet with people to pay: {names}",
                 file=file,
-                names=tuple(found.grid.name for found in fitting),
+                names=tuple(fitting),
             ),
             advice=text(
                 "Say which one with --sheet, and give each sheet a --name of its own: who was paid under a "
                 "name is not paid again under it."
             ),
         )
-    hidden = [found.grid.name for found in lists if found.grid.hidden and found.columns.fits]
-    if fitting:
-        return _and_say(fitting[0], hidden)
-    if hidden:
+    if hidden and not fitting:
         raise SheetRejected(
             text("{file}: only a hidden sheet has people to pay: {names}", file=file, names=tuple(hidden)),
             advice=text("If it is meant, name it with --sheet."),
         )
-    if not visible:
+    if likeliest is None:
         raise _empty(file)
-    return max(visible, key=lambda found: found.columns.score())
+    return _and_say(likeliest, hidden)
+
+
+def _likelihood(found: SheetList) -> tuple[bool, int]:
+    return found.columns.fits, found.columns.score()
 
 
 def _and_say(found: SheetList, hidden: Sequence[str]) -> SheetList:

@@ -6,14 +6,16 @@ import io
 import re
 import struct
 import tracemalloc
+import weakref
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from campaign.errors import SheetRejected
 from campaign.sheet.facts import Unreadable, misleads
-from campaign.sheet.grid import ROWS_MAX
+from campaign.sheet.grid import ROWS_MAX, Grid
 from campaign.sheet.ods_facts import OdsFacts
 from campaign.sheet.workbook import Workbook
 from campaign.sheet.xls_facts import XlsFacts
@@ -153,6 +155,30 @@ def test_cells_that_never_end_take_no_time(tmp_path: Path) -> None:
         read(book(tmp_path, worksheet("<c " * 300_000)))
     fraction = re.compile(_FRACTION % ("B", "1"))
     assert not fraction.findall('<c r="B2"' * 300_000)
+
+
+def test_of_many_sheets_no_more_than_the_likeliest_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds may share one part of the file, and each takes as much memory as if it were alone."""
+    path, workbook, _ = xlsx_file(tmp_path, HEADER, *PEOPLE)
+    for number in range(20):
+        workbook.create_sheet(f"raw {number}", number % 2).append(["金额", number])
+    workbook.save(path)
+    opened: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+    grid = Workbook.grid
+
+    def watched(book: Workbook, name: str) -> Grid:
+        alive.append(sum(reference() is not None for reference in opened))
+        found = grid(book, name)
+        opened.append(weakref.ref(found.rows))
+        return found
+
+    monkeypatch.setattr(Workbook, "grid", watched)
+    assert paid(read(path))
+    assert len(alive) == 21
+    assert max(alive) <= 2
 
 
 def test_parts_of_any_name_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
