@@ -109,7 +109,7 @@ class _Look:
             self._last_column = max(self._last_column, self._column - 1)
 
     def facts(self) -> Facts:
-        last = min(self._last_row, ROWS_MAX)  # what lies beyond is not read, and may be said to be billions
+        last = min(self._last_row, ROWS_MAX)  # what lies beyond is not read
         hidden = frozenset(
             row for rows in self._hidden_rows for row in range(rows.start, min(rows.stop, last + 1))
         )

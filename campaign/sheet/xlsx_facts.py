@@ -36,7 +36,7 @@ from campaign.sheet.facts import (
     rounded_to,
     xml_parser,
 )
-from campaign.sheet.grid import COLUMNS_MAX
+from campaign.sheet.grid import COLUMNS_MAX, ROWS_MAX
 
 _CHUNK: Final = 1 << 20
 #: Longer than any token below, so that none is missed between two chunks.
@@ -281,7 +281,8 @@ class _Look:
             case "row":
                 self._row = int(attributes.get("r", self._row + 1))
                 self._column = -1
-                if attributes.get("hidden") in ("1", "true") or attributes.get("ht") in ("0", "0.0"):
+                unseen = attributes.get("hidden") in ("1", "true") or attributes.get("ht") in ("0", "0.0")
+                if unseen and self._row <= ROWS_MAX:  # what lies beyond is not read
                     self._hidden_rows.add(self._row)
             case "col" if attributes.get("hidden") in ("1", "true"):
                 first, last = int(attributes.get("min", 1)), int(attributes.get("max", 1))

@@ -430,6 +430,12 @@ def test_hidden_rows_repeated_without_end_do_not_fill_the_memory(tmp_path: Path)
     assert len(facts.hidden_rows) == ROWS_MAX
 
 
+def test_neither_do_those_beyond_the_last_row(tmp_path: Path) -> None:
+    path = book(tmp_path, worksheet(f'<row r="{ROWS_MAX}" hidden="1"/>' + '<row hidden="1"/>' * 9))
+    finder = XlsxFacts(path)
+    assert finder.facts(Workbook(path).names[0]).hidden_rows == {ROWS_MAX}
+
+
 @pytest.mark.parametrize("part", ["xl/styles.xml", "xl/workbook.xml", "xl/_rels/workbook.xml.rels"])
 def test_elements_that_mean_nothing_do_not_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
