@@ -709,7 +709,7 @@ class Story:
             self.did["reissue"] += 1
             self._in_process("reissue", ask)
         rows = {e.row_key for e in found}  # those that wait under their second number are written again
-        if late.random() < 0.5:  # a sheet with contradicted rows is refused
+        if self.calm or late.random() < 0.5:  # a sheet with contradicted rows is refused
             rows |= {e.row_key for e in machine.entries().values() if e.flag}
         open_again = (e for e in latest if e.state is State.PLANNED or e.evidence is Evidence.UNSTORED)
         again = [e for e in open_again if e.issue > 1 and e.row_key not in rows]
