@@ -312,7 +312,10 @@ class Story:
             self.say(
                 f"    {states} halt={found.halt.reason if found.halt else None} needs={len(found.needs)}"
             )
-            chosen.old_ids.clear()
+            shown = {order.row_key for order in orders if order.tie is None}
+            for row in chosen.rows:
+                if row.id in shown:  # under an id that the ledger has agreed to
+                    chosen.old_ids.pop(row.uid, None)
             chosen.finished = not partial and not found.halt and not found.needs
             self._ended_well = True
 
