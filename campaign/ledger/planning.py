@@ -6,11 +6,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import chain, compress, count, groupby, islice
 from operator import attrgetter, not_
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from campaign.domain.billno import nonce_str
 from campaign.domain.canonical import canonical_json
@@ -36,8 +35,6 @@ from campaign.ledger.rows import (
     wording_digest,
 )
 from campaign.ledger.schema import DROP_NUMBERS, MAKE_NUMBERS
-
-T = TypeVar("T")
 
 #: What planning gives an entry, behind its number. What is not named SQLite fills in; ``seq`` it counts.
 _BEHIND: Final = "row_key, issue, sheet, row, re_openid, total_amount, nonce_str, own, wording"
@@ -109,8 +106,7 @@ class Planning(Reading):
         with self.atomic():
             is_big = False
             first = seq = self._value("SELECT COALESCE(MAX(seq), 0) FROM entry")
-            # While SQLite inserts a thousand rows, which leaves Python free, the next ones are made ready.
-            for batch in _ahead(_checked(campaign, batches, seq)):
+            for batch in _checked(campaign, batches, seq):
                 if seq == 0 and len(batch.wording) >= _BIG:
                     # Sorted at once a million numbers take a third of the time.
                     self._db.execute(DROP_NUMBERS)
@@ -302,16 +298,6 @@ def _checked(campaign: str, batches: Iterable[NewEntries], last: int) -> Iterato
         checks = planned_checks(campaign, map(digest.__getitem__, wording), places, *columns)
         assert len(checks) == len(places) * CHECK_DIGITS, "each entry has its check"
         yield _Checked(columns, wording, checks, sum(batch.total_amount), last)
-
-
-def _ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items; while one is used, another thread makes the next."""
-    rest = iter(items)
-    with ThreadPoolExecutor(1, thread_name_prefix="plan") as maker:
-        made = maker.submit(next, rest, None)
-        while (item := made.result()) is not None:
-            made = maker.submit(next, rest, None)
-            yield item
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[NewEntries]:
