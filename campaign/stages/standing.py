@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from campaign.domain.billno import ISSUE_MAX, mch_billno
 from campaign.domain.campaign import Campaign, Halt, HaltReason
 from campaign.domain.entry import Entry
-from campaign.domain.state import State
+from campaign.domain.finding import Kind
+from campaign.domain.state import TAKEN, State
 from campaign.domain.verdict import Need, is_dead, needs_person
 from campaign.ledger.store import Ledger
 from campaign.wechat.answers import explain
@@ -74,7 +75,9 @@ def found_in_bills(ledger: Ledger, campaign: str) -> dict[str, tuple[Entry, Need
     """What the last match with the funds bills found about rows, the loudest of each, by bill number."""
     found: dict[str, tuple[Entry, Need]] = {}
     for each in ledger.findings(campaign):
-        if each.entry is not None:
+        # That a packet is not on the bill is no news any more once WeChat Pay does not call it paid, either.
+        overtaken = each.kind is Kind.NOT_IN_BILL and each.entry and each.entry.state not in TAKEN
+        if each.entry is not None and not overtaken:
             need = Need(reason=each.reason, advice=each.advice, owner=each.owner)
             found.setdefault(each.entry.mch_billno, (each.entry, need))
     return found

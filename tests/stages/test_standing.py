@@ -35,3 +35,15 @@ def test_of_a_dead_row_that_the_bill_has_a_debit_for_nobody_reads_that_it_was_no
         ledger.keep_match("lantern", [], [], [found], NOON_S + 60)
         ((_, need),) = standing(ledger, "lantern", now_s=NOON_S + 60).needs
     assert (need.reason, need.advice) == (found.reason, found.advice)
+
+
+def test_that_a_payment_is_not_on_the_bill_is_no_news_once_wechat_pay_calls_it_failed() -> None:
+    """Both say now that nothing was paid: what is left to do is what any dead row needs."""
+    with open_ledger() as ledger:
+        (row,) = plan(ledger, "oA 1.00")
+        taken = end(ledger, begun(ledger, row), Outcome.ACCEPTED)
+        found = missing(taken, incoming=False, fen=100, since_s=NOON_S)
+        ledger.keep_match("lantern", [], [], [found], NOON_S + 60)
+        ask(ledger, taken, Status.FAILED, Step(state=State.REJECTED, evidence=Evidence.DEAD))
+        ((_, need),) = standing(ledger, "lantern", now_s=NOON_S + 120).needs
+    assert "reissue" in str(need.advice)
