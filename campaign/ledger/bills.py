@@ -59,12 +59,17 @@ class Bills(Reading):
         values = (bill.account, days[0], days[-1])
         with self.atomic():
             within = "account = ? AND first_day >= ? AND last_day <= ?"
-            there = self._all(f"SELECT id, days, content FROM bill WHERE {within}", values)
-            if any(json.loads(row[1]) == days and _file(row[2]) == bill.content for row in there):
+            there = [
+                (id_, self._days(f"bill {file}", known), content)
+                for id_, file, known, content in self._all(
+                    f"SELECT id, file, days, content FROM bill WHERE {within}", values
+                )
+            ]
+            if any(known == bill.days and _file(content) == bill.content for _, known, content in there):
                 return
             replaced = []
             for id_, known, content in there:
-                if set(json.loads(known)) <= set(days) and _file(content) not in beside:
+                if known <= bill.days and _file(content) not in beside:
                     self._db.execute("DELETE FROM bill WHERE id = ?", (id_,))
                     replaced.append(_sha1(content))
             self._db.execute(
@@ -100,7 +105,7 @@ class Bills(Reading):
             KeptBill(
                 file=file,
                 account=account,
-                days=(days := frozenset(map(date.fromisoformat, json.loads(known)))),
+                days=(days := self._days(f"bill {file}", known)),
                 asked_days=days if asked else frozenset(),
                 content=_file(content),
             )
@@ -192,8 +197,7 @@ class Bills(Reading):
         )
         if row is None:
             return None
-        with as_written(self.path, f"matching of {campaign}"):
-            return Matched(at_s=row[0], days=frozenset(map(date.fromisoformat, json.loads(row[1]))))
+        return Matched(at_s=row[0], days=self._days(f"matching of {campaign}", row[1]))
 
     def has_news(self, campaign: str) -> bool:
         """Whether anything happened to the campaign since it was matched last; False where it never was."""
@@ -266,6 +270,10 @@ class Bills(Reading):
         rows = self._rows(f"SELECT {', '.join(_BILL)}, content FROM bill")
         here = {(*bill, _sha1(content)) for *bill, content in rows}
         yield from sorted({str(file) for file, *_ in (here - may) | (must - here)})
+
+    def _days(self, place: str, stored: str) -> frozenset[date]:
+        with as_written(self.path, place):
+            return frozenset(map(date.fromisoformat, json.loads(stored)))
 
     def _finding_of(self, row: Row) -> Finding:
         number = row[0]

@@ -290,3 +290,15 @@ def test_a_kept_bill_that_was_altered_is_named_and_the_same_bill_takes_its_place
     assert main(["match", NAME, file]) == 0
     assert main(["match", NAME]) == 0
     assert main(["audit"]) == 0
+
+
+def test_a_kept_bill_whose_days_somebody_altered_is_damage_and_no_bug(rows, capsys):
+    file = saved(*map(debit, rows))
+    assert main(["match", NAME, file]) == 0
+    with sqlite3.connect("campaign.rehearsal.db") as connection:
+        connection.execute("UPDATE bill SET days = '[1'")
+    connection.close()
+    capsys.readouterr()
+    for command in (["match", NAME], ["match", NAME, file]):
+        assert main(command) == 7
+        assert f"is damaged: bill {file}" in " ".join(capsys.readouterr().err.split())
