@@ -285,9 +285,10 @@ class _Lines:
         self._stream = stream
 
     def info(self, line: str) -> None:
-        """One line."""
+        """One line, in one piece: another process may write to the same file."""
         with suppress(OSError):
-            print(line, file=self._stream, flush=True)
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
 
     error = info
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -11,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -213,6 +215,21 @@ def test_a_night_that_cannot_begin_is_told_where_nobody_sees_its_exit_code(capsy
 def test_a_log_whose_disk_is_full_stops_no_night(capsys, paid):
     assert main(["schedule", "now", "--log", "/dev/full"]) == 0
     assert (paid / "reports" / "lantern-report.xlsx").exists()
+
+
+def test_a_line_of_the_log_is_written_in_one_piece(paid, monkeypatch):
+    """A night and the one that it refuses write to the same file: in pieces their lines would mix."""
+    pieces = []
+
+    class Stream(io.StringIO):
+        def write(self, words: str) -> int:
+            pieces.append(words)
+            return len(words)
+
+    monkeypatch.setattr("campaign.cli.night._stream", lambda _path: nullcontext(Stream()))
+    assert main(["schedule", "now"]) == 0
+    assert json.loads(pieces[0])["event"] == "night_started"
+    assert all(piece.endswith("\n") for piece in pieces)
 
 
 # Who starts it
