@@ -27,8 +27,8 @@ from campaign.ledger.seen import Pair, SeenRows
 from campaign.ports import Clock, SystemClock
 from campaign.text import Text, text
 
-#: The allowance is held for the length of a commit, the memory while a sheet's rows are digested; who keeps
-#: either for so long does not go on.
+#: The allowance is held for the length of a commit, or of a plan, the memory while a sheet's rows are
+#: digested; who keeps either for so long does not go on.
 _HELD_S_MAX: Final = 30.0
 _LOOK_AGAIN_S: Final = 0.005
 #: A process's number in its lock file, padded with blanks: written over, never cut, which is slow.
