@@ -388,6 +388,17 @@ def test_what_waits_for_its_turn_past_midnight_counts_on_the_day_on_which_it_lea
     assert found.halt.reason is HaltReason.MERCHANT_LIMIT
 
 
+def test_a_machine_that_slept_past_midnight_calls_no_gateway_unreachable(machine: Machine) -> None:
+    """What was begun the day before has not left, and yet nobody failed to reach anything."""
+    midnight_s = day_start_s(beijing_day(machine.clock.now_s() + DAY_S))
+    machine.later(midnight_s - 600 - machine.clock.now_s())
+    machine.clock.at(midnight_s - 600 + 3, lambda: machine.later(3600))
+    found = machine.run(many(80))
+    days = [letter.at_s >= midnight_s for letter in machine.wire.letters]
+    assert 0 < days.index(True) < len(days) == 80
+    assert found.halt is None
+
+
 # Held by WeChat Pay
 
 
