@@ -608,6 +608,7 @@ def test_a_clock_that_was_a_year_ahead_and_was_set_right_puts_no_night_off_for_a
     [done_s] = times.begun
     times.now, times.begun = NOON_S, []
     assert times.keep(2, last_s=done_s) == ["12 08:30", "13 08:30"]
+    assert times.now < NOON_S + 3 * DAY_S, "not those of the next year"
 
 
 def test_a_clock_that_was_wrong_does_not_bring_a_night_forward_twice() -> None:
