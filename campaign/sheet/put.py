@@ -16,6 +16,8 @@ def put_text(sheet: Any, row: int, column: int, value: str, style: Any = None) -
     """
     if len(value) > CELL_LENGTH_MAX:
         value = value[: CELL_LENGTH_MAX - 1] + "…"
-    if value.startswith("<r>") and value.endswith("</r>"):
-        value += " "  # XlsxWriter would take it for its own mark-up and write it unescaped
+    if value.startswith("<r>"):
+        # If "</r>" ends it, XlsxWriter takes it for its own mark-up and writes it unescaped; and the end is
+        # where XlsxWriter cuts what is too long, in UTF-16.
+        value = f" {value}"
     sheet.write_string(row, column, value, style)

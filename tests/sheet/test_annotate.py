@@ -227,7 +227,7 @@ def test_xlsxwriters_own_mark_up_in_a_cell_is_text(tmp_path: Path) -> None:
         sheet = openpyxl.load_workbook(path).worksheets[0]
         cells = [cell for row in sheet.iter_rows() for cell in row if cell.value is not None]
         assert not [cell for cell in cells if cell.data_type == "f"]
-        assert [str(c.value).rstrip() for c in cells if str(c.value).startswith("<r>")] == shown
+        assert [value for c in cells if (value := str(c.value).strip()).startswith("<r>")] == shown
 
 
 def test_what_could_not_be_copied_is_said(tmp_path: Path) -> None:

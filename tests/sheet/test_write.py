@@ -15,6 +15,7 @@ from campaign.domain.billno import Tie, canonical_row_key, tie_check
 from campaign.domain.order import PacketOrder
 from campaign.errors import SetupError
 from campaign.sheet.columns import FIELDS, TIE_FIELDS
+from campaign.sheet.put import CELL_LENGTH_MAX
 from campaign.sheet.write import TiedRow, write_tied_sheet
 from tests.sheet.sheets import DEFAULTS, MCH_ID, openid, read
 
@@ -94,7 +95,17 @@ def test_xlsxwriters_own_mark_up_in_a_cell_is_text(tmp_path: Path, words: str) -
     row = tied(texts={**TEXTS, "remark": "<r>&</r>"}, own=own)
     order = only(written(tmp_path / "a.xlsx", row, own=(words,)))
     assert (order.re_openid, order.remark) == (openid(1), "<r>&</r>")
-    assert {header: cell.rstrip() for header, cell in order.own.items()} == own
+    assert {header: cell.strip() for header, cell in order.own.items()} == own
+
+
+@pytest.mark.parametrize("words", [
+    f"<r>{'&' * (CELL_LENGTH_MAX - 7)}</r>",
+    f"<r>&&{'😀' * (CELL_LENGTH_MAX // 2 - 4)}</r> is where XlsxWriter, which counts in UTF-16, cuts it",
+])  # fmt: skip
+def test_nor_is_it_mark_up_where_the_text_is_cut(tmp_path: Path, words: str) -> None:
+    cell = only(written(tmp_path / "a.xlsx", tied(own={"own": words}), own=("own",))).own["own"]
+    assert len(cell) > CELL_LENGTH_MAX // 2
+    assert words.startswith(cell.strip())
 
 
 def test_the_reason_is_a_comment_and_not_a_column(tmp_path: Path) -> None:
