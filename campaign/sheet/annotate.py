@@ -37,6 +37,9 @@ CELLS_KEPT_MAX: Final = 1_000_000
 XML_KEPT_MAX: Final = 64 << 20
 #: Excel opens slowly with very many comments; the reason stands in its own column anyway.
 _COMMENTS_MAX: Final = 5_000
+#: Pictures that openpyxl copies as they are. Any other it paints anew while it saves: too late for what it
+#: then cannot do, such as a damaged one, a phone's double picture (MPO) or WebP.
+_PICTURES_KEPT: Final = frozenset({"gif", "jpeg", "png"})
 #: Excel's limit.
 _SHEET_NAME_MAX: Final = 31
 _NOT_IN_SHEET_NAMES: Final = re.compile(r"[\[\]:*?/\\]|^'|'$")
@@ -211,6 +214,9 @@ def _opened(path: Path, *, keep_macros: bool) -> Workbook | None:
             book = openpyxl.load_workbook(stream, keep_vba=keep_macros, rich_text=True)
     except Exception:  # noqa: BLE001 - others can read it, and the libraries raise what they like about it
         return None
+    sheets: Iterable[Any] = book.worksheets
+    for sheet in sheets:
+        sheet._images = [picture for picture in sheet._images if picture.format in _PICTURES_KEPT]
     book.template = False
     return book
 

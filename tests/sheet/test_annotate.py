@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import struct
@@ -328,22 +329,45 @@ def test_a_workbook_that_openpyxl_cannot_open_comes_back_plain(tmp_path: Path) -
     assert worksheet(annotated.files[0])["D3"].value == "cannot be paid as it stands"
 
 
-def test_a_picture_of_billions_of_points_is_left_out_and_opens_nothing(tmp_path: Path) -> None:
-    """Pillow, where it is installed, refuses it with an exception of its own."""
-    image = pytest.importorskip("PIL.Image")
-    image.new("1", (4, 4)).save(tmp_path / "dot.png")
-    source = tmp_path / "picture.xlsx"
+def with_picture(folder: Path, picture: bytes) -> Path:
+    """A list with a picture beside it."""
+    source = folder / "picture.xlsx"
     with xlsxwriter.Workbook(str(source)) as book:
         sheet = book.add_worksheet("名单")
         for row, cells in enumerate(ROWS):
             sheet.write_row(row, 0, cells)
-        sheet.insert_image("E2", str(tmp_path / "dot.png"))
-    png = (tmp_path / "dot.png").read_bytes()
+        sheet.insert_image("E2", "dot.png", {"image_data": io.BytesIO(painted("PNG"))})
+    source.write_bytes(repacked(source.read_bytes(), {"xl/media/image1.png": picture}))
+    return source
+
+
+def painted(form: str, **options: Any) -> bytes:
+    image = pytest.importorskip("PIL.Image")
+    file = io.BytesIO()
+    image.new("1" if form == "PNG" else "RGB", (40, 40)).save(file, form, **options)
+    return file.getvalue()
+
+
+def test_a_picture_of_billions_of_points_is_left_out_and_opens_nothing(tmp_path: Path) -> None:
+    """Pillow, where it is installed, refuses it with an exception of its own."""
+    png = painted("PNG")
     head = struct.pack(">4sII", b"IHDR", 60_000, 60_000) + png[24:29]
-    huge = png[:12] + head + struct.pack(">I", zlib.crc32(head)) + png[33:]
-    source.write_bytes(repacked(source.read_bytes(), {"xl/media/image1.png": huge}))
+    source = with_picture(tmp_path, png[:12] + head + struct.pack(">I", zlib.crc32(head)) + png[33:])
     annotated = marked(source)
     assert "pictures of picture.xlsx could not be copied" in notes(annotated)
+    assert worksheet(annotated.files[0])["D3"].value == "cannot be paid as it stands"
+
+
+@pytest.mark.parametrize("form", ["WEBP", "MPO", "BMP"])
+def test_a_picture_that_openpyxl_could_not_save_is_left_out_and_the_rest_kept(
+    tmp_path: Path, form: str
+) -> None:
+    """As phones and chats have them; the last is cut off, so nobody can paint it."""
+    image = pytest.importorskip("PIL.Image")
+    options = {"save_all": True, "append_images": [image.new("RGB", (40, 40))]} if form == "MPO" else {}
+    picture = painted(form, **options)
+    annotated = marked(with_picture(tmp_path, picture[:-1_000] if form == "BMP" else picture))
+    assert "lacks what could not be copied: pictures" in notes(annotated)
     assert worksheet(annotated.files[0])["D3"].value == "cannot be paid as it stands"
 
 
