@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 #: Cells that openpyxl may load, some 400 bytes each; a larger list comes back as a plain workbook.
 CELLS_KEPT_MAX: Final = 1_000_000
-#: Bytes of all sheets' XML, which it loads as well; so many cells have about as many.
-XML_KEPT_MAX: Final = 64 << 20
+#: Bytes of all parts of the workbook, which it loads as well; so many cells have about as many.
+UNPACKED_KEPT_MAX: Final = 64 << 20
 #: Excel opens slowly with very many comments; the reason stands in its own column anyway.
 _COMMENTS_MAX: Final = 5_000
 #: Pictures that openpyxl copies as they are. Any other it paints anew while it saves: too late for what it
@@ -115,7 +115,7 @@ def annotate(
     place, rows = _find_place(open_list(source, options))
     why = None
     book = None
-    if rows * place.free > CELLS_KEPT_MAX or _xml_bytes(source) > XML_KEPT_MAX:
+    if rows * place.free > CELLS_KEPT_MAX or _unpacked(source) > UNPACKED_KEPT_MAX:
         why = text("{file} is too large to copy more than its values", file=source.name)
     elif _has_part(source, "xl/workbook.xml"):
         book = _opened(source, keep_macros=out.suffix.lower() == ".xlsm")
@@ -181,12 +181,12 @@ def _has_part(path: Path, part: str) -> bool:
         return part in package.namelist()
 
 
-def _xml_bytes(path: Path) -> int:
-    """Of all parts of a workbook, unpacked; 0 for any other file."""
+def _unpacked(path: Path) -> int:
+    """Bytes of all parts of a workbook, unpacked; 0 for any other file."""
     if not zipfile.is_zipfile(path):
         return 0
     with zipfile.ZipFile(path) as package:
-        return sum(part.file_size for part in package.infolist() if part.filename.lower().endswith(".xml"))
+        return sum(part.file_size for part in package.infolist())
 
 
 def _lines(values: Sequence[str], headings: Sequence[Heading]) -> int:

@@ -302,7 +302,7 @@ def test_a_copy_of_values_only_is_for_reading(tmp_path: Path, name: str) -> None
         read_sheet(annotated.files[0], options())
 
 
-@pytest.mark.parametrize("limit, small", [("CELLS_KEPT_MAX", 11), ("XML_KEPT_MAX", 5_000)])
+@pytest.mark.parametrize("limit, small", [("CELLS_KEPT_MAX", 11), ("UNPACKED_KEPT_MAX", 5_000)])
 def test_very_many_cells_become_a_plain_workbook(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, small: int
 ) -> None:
@@ -317,6 +317,17 @@ def test_very_many_cells_become_a_plain_workbook(
     assert "¥0.50 is outside" in sheet["B3"].comment.text
     with pytest.raises(SheetRejected):
         read_sheet(annotated.files[0], options())
+
+
+@pytest.mark.parametrize("part", ["xl/media/image9.png", "xl/worksheets/_rels/sheet9.xml.rels"])
+def test_parts_of_any_name_count_as_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setattr(annotate, "UNPACKED_KEPT_MAX", 100_000)
+    source, _, _ = xlsx_file(tmp_path, *ROWS)
+    assert "too large" not in notes(marked(source))
+    source.write_bytes(repacked(source.read_bytes(), {part: b" " * 100_000}))
+    assert "too large" in notes(marked(source))
 
 
 def test_a_workbook_that_openpyxl_cannot_open_comes_back_plain(tmp_path: Path) -> None:
