@@ -181,6 +181,16 @@ def test_of_many_sheets_no_more_than_the_likeliest_is_kept(
     assert max(alive) <= 2
 
 
+def test_the_list_is_the_sheet_with_people_and_amounts_whatever_others_know(tmp_path: Path) -> None:
+    """Another may have more columns that look like ours."""
+    path, workbook, _ = xlsx_file(tmp_path, HEADER, *PEOPLE)
+    expected = paid(read(path))
+    workbook.create_sheet("raw").append(["金额", "编号", "祝福语", "备注", "活动名称", "商户名称"])
+    workbook.move_sheet("raw", -1)
+    workbook.save(path)
+    assert paid(read(path)) == expected
+
+
 def test_parts_of_any_name_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("campaign.sheet.facts.UNPACKED_MAX", 100_000)
     whole, part = plain(HEADER, *PEOPLE), "xl/_rels/workbook.xml.rels"
