@@ -12,7 +12,7 @@ from campaign.domain.money import yuan_grouped
 from campaign.domain.state import State
 from campaign.domain.verdict import OWNER_TEXT, STATE_TEXT, halt_advice
 from campaign.stages.standing import Standing
-from campaign.text import text
+from campaign.text import Text, text
 from campaign.wechat.answers import explain
 
 #: So many rows that need a person are told in the terminal; the report has them all.
@@ -91,7 +91,8 @@ def tell(standing: Standing, session: Session) -> None:
     # The title is for people, and may be the same for all of them; commands take the name.
     title, name = standing.campaign.title, standing.campaign.name
     heading = f"{title} · {name}" if title and title != name else name
-    table = Table(title=heading, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    session.tell(Text("{heading}", {"heading": heading}), style="bold")  # a table would break it to its width
+    table = Table(box=None, pad_edge=False)
     table.add_column(say(text("state")))
     table.add_column(say(text("rows")), justify="right")
     table.add_column(say(text("yuan")), justify="right")

@@ -319,7 +319,8 @@ def _tell_totals(found: Match, campaign: str, session: Session) -> None:
     from rich.table import Table
 
     say = session.speech.say
-    table = Table(title=campaign, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    session.tell(Text("{campaign}", {"campaign": campaign}), style="bold")
+    table = Table(box=None, pad_edge=False)
     table.add_column("")
     for heading in (text("rows"), text("yuan in the ledger"), text("lines"), text("yuan in the bill")):
         table.add_column(say(heading), justify="right")
