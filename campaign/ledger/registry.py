@@ -203,7 +203,8 @@ class Registry:
         Two processes with a ledger each would otherwise both find room for the day's last packet.
 
         Raises:
-            StorageError: another process has kept it for half a minute; it was suspended, or hangs.
+            StorageError: another process has kept it for half a minute: it plans a very long list, was suspended, or
+                hangs.
         """
         with self._held("spending.lock", clock, text("this merchant's allowance")):
             yield
@@ -284,7 +285,8 @@ def _kept(what: Text, pid: str) -> StorageError:
     """Nothing was spent: a request that waited for the allowance has not left."""
     return StorageError(
         text(
-            "Process {pid} has kept {what} to itself for {seconds} s: it was suspended, or hangs.",
+            "Process {pid} has kept {what} to itself for {seconds} s: it plans a very long list, was "
+            "suspended, or hangs.",
             pid=pid or "?",
             what=what,
             seconds=int(_HELD_S_MAX),
