@@ -40,6 +40,12 @@ def beijing_days(at_s: float) -> tuple[date, ...]:
     return tuple(sorted({beijing_day(at_s - MIDNIGHT_MARGIN_S), beijing_day(at_s + MIDNIGHT_MARGIN_S)}))
 
 
+def counted_alike_s(at_s: float) -> tuple[float, float]:
+    """From when until when a request may leave and count on no day but those of one that leaves at ``at_s``."""
+    days = beijing_days(at_s)
+    return day_start_s(days[0]) + MIDNIGHT_MARGIN_S, day_start_s(days[-1]) + DAY_S - MIDNIGHT_MARGIN_S
+
+
 def day_range(first: date, last: date) -> Iterator[date]:
     """Every day from the first to the last, both included."""
     return (first + timedelta(days=n) for n in range((last - first).days + 1))

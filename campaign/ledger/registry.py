@@ -203,8 +203,8 @@ class Registry:
         Two processes with a ledger each would otherwise both find room for the day's last packet.
 
         Raises:
-            StorageError: another process has kept it for half a minute: it plans a very long list, was suspended, or
-                hangs.
+            StorageError: another process has kept it for half a minute; it plans a very long list, was
+                suspended, or hangs.
         """
         with self._held("spending.lock", clock, text("this merchant's allowance")):
             yield

@@ -11,13 +11,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import Final, NamedTuple
 
 from campaign.domain.answer import Outcome, QueryAnswer, Reach, SendAnswer, Status
 from campaign.domain.breaker import Breaker, BreakerPolicy
 from campaign.domain.campaign import Halt, HaltReason
-from campaign.domain.days import beijing_days, next_day_start_s
+from campaign.domain.days import counted_alike_s, next_day_start_s
 from campaign.domain.decision import (
     Policy,
     Step,
@@ -157,7 +156,7 @@ class Shift:
             self._held_by_doubt = False  # what came back may have made room
             with desk.other_ledgers() as others, desk.ledger.atomic(desk.crew.carry_on):
                 self._book(done)
-                counted = frozenset(beijing_days(desk.clock.now_s()))
+                counted = counted_alike_s(desk.clock.now_s())
                 begun = self._begin(others)
                 self._suspect(others)
             if done or begun:
@@ -355,15 +354,15 @@ class Shift:
             and self._unmoved.get(entry.mch_billno, math.inf) != entry.due_at_s
         ][:room]
 
-    def _send(self, entry: Sending, counted: frozenset[date]) -> Job[Sent]:
-        """``counted``: the Beijing days on which the request is counted, if it leaves soon."""
+    def _send(self, entry: Sending, counted: tuple[float, float]) -> Job[Sent]:
+        """``counted``: from when until when it may leave and count on the days on which it was counted."""
         desk = self.desk
         request = desk.gateway.sending(entry.parameters)
         leave = Leave(desk.send_pacer)
         if not self._held_back():
             yield leave
         # A slow pace, or a machine that slept, may have kept it past midnight: it is begun anew then.
-        if self._held_back() or not counted.issuperset(beijing_days(desk.clock.now_s())):
+        if self._held_back() or not counted[0] <= desk.clock.now_s() < counted[1]:
             return Sent(entry, SendAnswer(outcome=Outcome.NOT_SENT), withheld=True)
         try:
             answer: SendAnswer = yield request.telling(leave.use)

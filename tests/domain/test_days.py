@@ -17,6 +17,7 @@ from campaign.domain.days import (
     beijing_days,
     beijing_text,
     beijing_time,
+    counted_alike_s,
     day_start_s,
     moment_s,
     next_day_start_s,
@@ -66,6 +67,19 @@ def test_every_moment_lies_in_its_day(at_s):
     assert day_start_s(day) <= at_s < day_start_s(day) + DAY_S
     assert day in beijing_days(at_s)
     assert len(beijing_days(at_s)) <= 2
+
+
+@given(
+    MOMENTS, st.floats(-3 * DAY_S, 3 * DAY_S) | st.sampled_from([0, MIDNIGHT_MARGIN_S, -MIDNIGHT_MARGIN_S])
+)
+def test_what_leaves_within_the_span_counts_on_no_other_day(at_s, later_s):
+    """Just then, and also around midnight, where a request counts on two days."""
+    for begun_s in (at_s, day_start_s(beijing_day(at_s))):
+        from_s, until_s = counted_alike_s(begun_s)
+        assert from_s <= begun_s < until_s
+        for left_s in (begun_s + later_s, from_s, until_s, from_s - 1e-3, until_s - 1e-3):
+            alike = set(beijing_days(left_s)) <= set(beijing_days(begun_s))
+            assert alike == (from_s <= left_s < until_s)
 
 
 @given(MOMENTS)

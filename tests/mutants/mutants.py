@@ -493,11 +493,11 @@ MUTANTS = (
     Mutant(
         SHIFT,
         "desk.ledger.atomic(desk.crew.carry_on):\n                self._book(done)\n"
-        "                counted = frozenset(beijing_days(desk.clock.now_s()))\n"
+        "                counted = counted_alike_s(desk.clock.now_s())\n"
         "                begun = self._begin(others)",
         "desk.ledger.atomic():\n                begun = desk.ledger.sendable(self.campaign,"
         " now_s=desk.clock.now_s(), limit=1) if self.first_sends else []\n                self._book(done)\n"
-        "                counted = frozenset(beijing_days(desk.clock.now_s()))",
+        "                counted = counted_alike_s(desk.clock.now_s())",
         "the intent is not recorded before the request",
         STAGES,
     ),
@@ -510,7 +510,7 @@ MUTANTS = (
     ),
     Mutant(
         SHIFT,
-        "self._held_back() or not counted.issuperset(beijing_days(desk.clock.now_s())):",
+        "self._held_back() or not counted[0] <= desk.clock.now_s() < counted[1]:",
         "self._held_back():",
         "what waited for its turn past midnight leaves, and is counted on the day before",
         STAGES,

@@ -9,7 +9,7 @@ from tests.bench.ground import ROUNDS, TRANSPORTS, Ground, middle, missing, rate
 
 _CONNECTIONS = 128
 _LATENCY_S = 0.1
-_ROWS = 8_000
+_ROWS = 5_000
 _SHARE = {"requests": Target(65, 55, "%"), "curl": Target(85, 80, "%")}
 _NEW = Target(1.0, 1.05, "×", lower=True)
 
