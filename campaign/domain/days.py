@@ -41,7 +41,7 @@ def beijing_days(at_s: float) -> tuple[date, ...]:
 
 
 def counted_alike_s(at_s: float) -> tuple[float, float]:
-    """From when until when a request may leave and count on no day but those of one that leaves at ``at_s``."""
+    """From when until when a request may leave and count on no day but those of one leaving at ``at_s``."""
     days = beijing_days(at_s)
     return day_start_s(days[0]) + MIDNIGHT_MARGIN_S, day_start_s(days[-1]) + DAY_S - MIDNIGHT_MARGIN_S
 
