@@ -20,9 +20,9 @@ _GROWTH = Target(50, 150, "MB", lower=True)
 
 _ONCE = "one run only, since it is long"
 _READ_NOTE = (
-    "`campaign run` of an .xlsx with id, name, openid, amount: from the start of the process to its first "
-    "request, so read, check, plan, commit, beside a process that only reads; the ratio of the times that "
-    f"somebody waits, in brackets the CPU; {_ONCE}, the bare read the middle of {ROUNDS}"
+    "`campaign run` of an .xlsx with id, name, openid, amount: CPU (in brackets all time) from the start of "
+    "the process to its first request, so read, check, plan, commit; of all time about a second is the "
+    f"pace's, which knows no past here; {_ONCE}, the bare read the middle of {ROUNDS}"
 )
 #: What only reads the file, with the fastest reader there is, from Python.
 _BARE = """
@@ -39,12 +39,12 @@ def measure(ground: Ground) -> Iterator[Figure]:
     for one in (small, middle, big):
         ground.say(f"read + check + plan, {one.rows:,} rows: {one.first}")
     reads = [ground.run(["-c", _BARE, str(big.sheet)]) for _ in range(ROUNDS)]
-    bare = sorted(reads, key=lambda read: read.wall_s)[ROUNDS // 2]
+    bare = sorted(reads, key=lambda read: read.cpu_s)[ROUNDS // 2]
     yield Figure(
-        "1 M rows: read + check + plan",
-        f"{big.first.first_wall_s:.1f} s ({big.first.first_cpu_s:.1f} s)",
-        f"{bare.wall_s:.1f} s ({bare.cpu_s:.1f} s), a bare read by calamine",
-        big.first.first_wall_s / bare.wall_s,
+        "1 M rows: read + check + plan, CPU",
+        f"{big.first.first_cpu_s:.1f} s ({big.first.first_wall_s:.1f} s)",
+        f"{bare.cpu_s:.1f} s ({bare.wall_s:.1f} s), a bare read by calamine",
+        big.first.first_cpu_s / bare.cpu_s,
         _READ,
         _READ_NOTE,
     )
