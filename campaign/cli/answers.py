@@ -9,7 +9,7 @@ from campaign.domain.campaign import Halt
 from campaign.domain.days import rfc3339
 from campaign.domain.mask import mask_openid
 from campaign.domain.money import yuan_grouped
-from campaign.domain.state import State
+from campaign.domain.state import TAKEN, State
 from campaign.domain.verdict import OWNER_TEXT, STATE_TEXT, halt_advice
 from campaign.stages.standing import Standing
 from campaign.text import Text, text
@@ -17,8 +17,6 @@ from campaign.wechat.answers import explain
 
 #: So many rows that need a person are told in the terminal; the report has them all.
 _TOLD = 20
-#: The states of packets that WeChat Pay took.
-_TAKEN = {State.ACCEPTED, State.RECEIVED, State.REFUNDED}
 
 EXIT_DONE = 0
 EXIT_NOT_FINISHED = 5
@@ -134,7 +132,7 @@ def tell(standing: Standing, session: Session) -> None:
         waiting = standing.totals.get(State.ACCEPTED, (0, 0))[0]
         if not waiting:
             done = text("Done: nothing is open and nothing needs a person.")
-        elif standing.totals.keys() <= _TAKEN:
+        elif standing.totals.keys() <= TAKEN:
             done = text(
                 "Done: every packet was taken by WeChat Pay; {waiting} wait to be opened.", waiting=waiting
             )
