@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from campaign.domain.answer import Reach
 from campaign.domain.billno import nonce_str
 from campaign.domain.canonical import canonical_json
+from campaign.domain.order import as_orders
 from campaign.domain.packet import own_parameters, request_parameters
-from campaign.domain.plan import Clash, Draft, draft_plan
+from campaign.domain.plan import Chosen, Clash, Draft, Fate, draft_plan
 from campaign.domain.state import Evidence, State
 from tests.builders import CAMPAIGN, MCH_ID, SENDER, billno, known, order, orders, repeats, tied
 
@@ -565,3 +566,15 @@ class TestReissues:
 def test_one_mapping_has_one_text():
     """Stored and compared as text: order of the keys and escapes must not make a difference."""
     assert canonical_json({"b": "祝", "a": 1}) == canonical_json({"a": 1, "b": "祝"}) == '{"a":1,"b":"祝"}'
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(100, 999), st.sampled_from(Fate)), max_size=12))
+def test_a_choice_of_a_sheets_rows_speaks_of_the_chosen_ones_alone(table):
+    """Who stands in two rows of the sheet may stand in one of the chosen."""
+    sheet = as_orders([order(f"o{who} {fen / 100:.2f}") for who, fen, _ in table])
+    chosen = Chosen(sheet, bytearray(fate for *_, fate in table), (Fate.NEW, Fate.RENEWED))
+    paid = [(f"o{who}", fen) for who, fen, fate in table if fate in (Fate.NEW, Fate.RENEWED)]
+    assert list(chosen.payments()) == paid
+    several = {who: [fen for each, fen in paid if each == who] for who, _ in paid}
+    assert chosen.people().different == len(several)
+    assert chosen.people().several == {who: (len(f), sum(f)) for who, f in several.items() if len(f) > 1}
