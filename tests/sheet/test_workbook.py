@@ -233,6 +233,33 @@ def test_an_ordinary_sheet_is_not_parsed_a_second_time(
     assert XlsxFacts(path).facts("名单").hidden_rows == frozenset()
 
 
+@pytest.mark.parametrize("length", [0, 60, 70, 130, 200])
+def test_a_cell_too_far_away_is_found_wherever_its_long_tag_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    tag = f'<c s="{"0" * length}" r="A99999999">'
+    path = book(tmp_path, worksheet(f'<row r="3">{tag}<v>1</v></c></row>'))
+    for chunk in range(300, 300 + 2 * len(tag), 5):
+        monkeypatch.setattr("campaign.sheet.xlsx_facts._CHUNK", chunk)
+        assert XlsxFacts(path).facts("名单").last_row == 99_999_999
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b'<row r="2" customFormat="false" ht="12.8" hidden="false" customHeight="false" collapsed="false">',
+        b'<row r="2" spans="1:4" ht="15.6" customHeight="0" hidden="0">',
+    ],
+)
+def test_a_row_said_not_to_be_hidden_needs_no_second_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: bytes
+) -> None:
+    """LibreOffice says it of every row."""
+    path = book(tmp_path, worksheet("").replace(b'<row r="2">', row))
+    monkeypatch.setattr("campaign.sheet.xlsx_facts._Look.at", lambda *_: pytest.fail("parsed"))
+    assert XlsxFacts(path).facts("名单").hidden_rows == frozenset()
+
+
 def test_rows_of_no_height_are_hidden_too(tmp_path: Path) -> None:
     sheet = worksheet("").replace(b'<row r="2">', b'<row r="2" ht="0" customHeight="1">')
     assert XlsxFacts(book(tmp_path, sheet)).facts("名单").hidden_rows == {2}
