@@ -88,6 +88,21 @@ def test_the_built_in_gateway_needs_no_other_process(
     assert "REHEARSAL" in result.err
 
 
+def test_what_sqlite_utils_would_import_for_itself_is_not_there_until_it_is_over(
+    desk: HereDesk, gateway: Served, people: Rows
+) -> None:
+    """In a process of its own, which makes the ledger: half a second, for types that no command has."""
+    desk.sheet(people)
+    code = (
+        "import sys; from campaign.cli import main; code = main(['run', 'lantern.csv', '--yes']); "
+        "known = {'sqlite_utils', 'numpy', 'pandas'} & set(sys.modules); "
+        "import pandas; sys.exit(code or ' '.join(known - {'sqlite_utils'}) or 'sqlite_utils' not in known)"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=desk.folder, env=desk.env)
+    assert result.returncode == 0, result.stderr
+
+
 def test_a_pilot_pays_the_first_rows_and_the_full_run_the_others(
     desk: HereDesk, gateway: Served, people: Rows, requests: Callable[[], int]
 ) -> None:
