@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from json.encoder import encode_basestring as _quoted
-from operator import itemgetter
 from typing import Final
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
@@ -24,8 +24,10 @@ def canonical_rows(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
         rows: the values of each mapping, in the order of the names.
     """
     places = {name: at for at, name in enumerate(names)}
-    if not places:
+    if not places or not rows:
         return [canonical_json({})] * len(rows)
-    members = (_quoted(name).replace("%", "%%") + ":%s" for name in sorted(places))
-    columns = (map(_quoted, map(itemgetter(places[name]), rows)) for name in sorted(places))
-    return list(map(f"{{{','.join(members)}}}".__mod__, zip(*columns, strict=True)))
+    columns = list(zip(*rows, strict=True))
+    pieces: list[Iterable[str]] = []
+    for name in sorted(places):
+        pieces += repeat(f"{',' if pieces else '{'}{_quoted(name)}:"), map(_quoted, columns[places[name]])
+    return list(map("".join, zip(*pieces, repeat("}"), strict=False)))  # a repeat has no end

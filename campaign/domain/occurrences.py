@@ -1,12 +1,16 @@
-"""Counting what appears in more than one row, and rows about which something is to be said."""
+"""What appears in more than one row: found, told, and made once."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 from campaign.text import Text, text
+
+Value = TypeVar("Value")
+Made = TypeVar("Made")
 
 _NAMED_MAX = 5
 
@@ -45,6 +49,14 @@ class Occurrences:
         if len(set(self._hashes)) == len(self._hashes):
             return frozenset()
         return frozenset(a for a, b in pairwise(sorted(self._hashes)) if a == b)
+
+
+def made_once(make: Callable[[Value], Made], values: Sequence[Value]) -> list[Made]:
+    """What ``make`` makes of each value: once of an object that stands in many rows, as most do."""
+    if values.count(values[0]) == len(values):
+        return [make(values[0])] * len(values)
+    made = {at: make(value) for at, value in {id(value): value for value in values}.items()}
+    return [made[id(value)] for value in values]
 
 
 def rows_text(rows: Sequence[int]) -> Text:

@@ -14,6 +14,7 @@ from campaign.domain.answer import Reach
 from campaign.domain.billno import Tie, first_billnos, mch_billno
 from campaign.domain.canonical import canonical_json
 from campaign.domain.entry import Entry, NewEntries
+from campaign.domain.occurrences import made_once
 from campaign.domain.order import Line, Lines, Orders, PacketOrder, People, Wording, as_orders, line_of
 from campaign.domain.packet import OWN_PARAMETERS, Sender, request_parameters, shared_parameters
 from campaign.domain.state import Evidence, State
@@ -223,7 +224,7 @@ class Draft:
             else:
                 numbers = first_billnos(mch_id=self.mch_id, campaign_id=self.campaign, row_keys=keys)
             nonces = [""] * len(rows)
-            parameters = list(map(shared.__getitem__, wordings))
+            parameters = made_once(shared.__getitem__, wordings)
             yield NewEntries(numbers, keys, issues, sheets, rows, openids, fens, nonces, owns, parameters)
 
     def revisions(self) -> Iterator[Entry]:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from campaign.domain.billno import nonce_str
 from campaign.domain.canonical import canonical_json
 from campaign.domain.entry import Entry, NewEntries
+from campaign.domain.occurrences import made_once
 from campaign.domain.plan import Known
 from campaign.domain.state import State
 from campaign.ledger.chain import Together
@@ -121,8 +122,7 @@ class Planning(Reading):
     def _plan(self, campaign: str, batch: _Checked, at_s: float) -> None:
         """Plan entries of one campaign with one event and one addition."""
         campaign_id, size = self._campaign_id(campaign), len(batch.wording)
-        numbers = {wording: self._wording(wording) for wording in dict.fromkeys(batch.wording)}
-        billnos, *behind = *batch.columns, [numbers[wording] for wording in batch.wording]
+        billnos, *behind = *batch.columns, made_once(self._wording, batch.wording)
         common = tuple(column.count(column[0]) == size for column in behind)
         values = [campaign_id, *(column[0] for column in compress(behind, common))]
         rows = zip(billnos, *compress(behind, map(not_, common)), strict=True)
@@ -151,7 +151,7 @@ class Planning(Reading):
                 yield mch_billno  # nobody planned it
                 continue
             expected = together.check(seq) if revised is None else _revised_check(revised)
-            if expected and planned_check(campaign, wording_digest(wording).hex(), planned) != expected:
+            if expected and planned_check(campaign, wording, planned) != expected:
                 yield mch_billno
 
     def revise(self, entry: Entry, at_s: float, why: str) -> None:
@@ -187,7 +187,7 @@ class Planning(Reading):
             )
             kind = EventKind.REVISED if after is was.state else EventKind.CORRECTED
             *planned, campaign, wording, _ = self._all(f"{_PLANNED} WHERE seq = ?", (seq,))[0]
-            check = planned_check(campaign, wording_digest(wording).hex(), planned)
+            check = planned_check(campaign, wording, planned)
             detail = {"why": why, "changed": _changes(was, entry), "check": check}
             self._append(was.campaign, seq, was.mch_billno, at_s, kind, was.state, after, detail_json(detail))
 
@@ -291,11 +291,9 @@ def _checked(campaign: str, batches: Iterable[NewEntries], last: int) -> Iterato
     for batch in batches:
         *columns, shared = batch
         first, last = last + 1, last + len(shared)
-        wordings = {id(one): canonical_json(one) for one in {id(one): one for one in shared}.values()}
-        wording = [wordings[id(one)] for one in shared]
-        digest = {one: wording_digest(one).hex() for one in set(wording)}
+        wording = made_once(canonical_json, shared)
         places = range(first, last + 1)
-        checks = planned_checks(campaign, map(digest.__getitem__, wording), places, *columns)
+        checks = planned_checks(campaign, wording, places, *columns)
         assert len(checks) == len(places) * CHECK_DIGITS, "each entry has its check"
         yield _Checked(columns, wording, checks, sum(batch.total_amount), last)
 

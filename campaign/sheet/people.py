@@ -31,7 +31,11 @@ def people_notes(orders: Orders, limits: Limits | None) -> Iterator[Text]:
 def _other_accounts(orders: Orders) -> Iterator[Text]:
     prefixes: Counter[str] = Counter()
     for openids, _ in orders.payment_columns():
-        prefixes.update(map(_PREFIX_OF, openids))
+        usual = _PREFIX_OF(openids[0])
+        if _PREFIX_OF(min(openids)) == usual == _PREFIX_OF(max(openids)):  # so that of each between them
+            prefixes[usual] += len(openids)
+        else:
+            prefixes.update(map(_PREFIX_OF, openids))
     if len(prefixes) < 2 or len(orders) < _PEOPLE_MIN:
         return
     usual, count = prefixes.most_common(1)[0]

@@ -190,7 +190,7 @@ class _Rows:
         if self._left_out:
             remarkable.update(at for at, number in enumerate(numbers) if number in self._left_out)
         placed = [each.texted if each.place is None else each.place for each in texts]
-        own = [list(map(text_of, columns[at])) for at in self._own_at]
+        own = [_shown(columns[at]) for at in self._own_at]
         owned = list(zip(*own, strict=True)) if own else [()] * len(rows)
         return (numbers, keys, openids, fens, placed, owned, [None] * len(rows)), remarkable
 
@@ -530,6 +530,13 @@ class _Rows:
             yield text(
                 "what is paid is what a cell holds, although its format rounds it: {cells}", cells=told
             )
+
+
+def _shown(cells: Sequence[Cell]) -> Sequence[str]:
+    """Each as `text_of` shows it."""
+    if set(map(type, cells)) == {str}:
+        return cells  # type: ignore[return-value]  # they are all text
+    return list(map(text_of, cells))
 
 
 def _plain_openids(cells: Sequence[Cell]) -> Sequence[str]:
