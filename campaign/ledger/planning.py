@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, compress, count, groupby, islice
+from itertools import compress, count, groupby, islice
 from operator import attrgetter, not_
 from typing import Any, Final, NamedTuple
 
@@ -125,8 +125,11 @@ class Planning(Reading):
         billnos, *behind = *batch.columns, made_once(self._wording, batch.wording)
         common = tuple(column.count(column[0]) == size for column in behind)
         values = [campaign_id, *(column[0] for column in compress(behind, common))]
-        rows = zip(billnos, *compress(behind, map(not_, common)), strict=True)
-        self._db.execute(_adding(size, common), [*values, *chain.from_iterable(rows)])
+        own = [billnos, *compress(behind, map(not_, common))]
+        by_row: list[Any] = [None] * (size * len(own))
+        for at, column in enumerate(own):
+            by_row[at :: len(own)] = column
+        self._db.execute(_adding(size, common), [*values, *by_row])
         self._db.execute(_ADD_TOTAL, (campaign_id, size, batch.fen))
 
         detail = detail_json({"rows": size, "fen": batch.fen, "checks": batch.checks})
