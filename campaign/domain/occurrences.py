@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from campaign.text import Text, text
@@ -16,39 +14,32 @@ _NAMED_MAX = 5
 
 
 class Occurrences:
-    """Finds the keys that stand in more than one row, from eight bytes a row.
-
-    A million keys need not be kept to be told apart: their hashes show which ones could be repeated,
-    and only those are looked at.
-    """
+    """Finds the keys that stand in more than one row."""
 
     def __init__(self) -> None:
-        self._hashes = array("q")
+        self._different: set[str] = set()
+        self._rows = 0
 
-    def add(self, keys: Iterable[str]) -> None:
+    def add(self, keys: Collection[str]) -> None:
         """Count one more row for each of the keys."""
-        self._hashes.extend(map(hash, keys))
+        self._different.update(keys)
+        self._rows += len(keys)
 
-    def repeated(self, rows: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
-        """The keys that stand in more than one row, each with its rows.
+    def repeated(self, keys: Iterable[str]) -> set[str]:
+        """The keys that stand in more than one row. At the end: nothing can be added any more.
 
         Args:
-            rows: every key that was added, with its row; gone through only where something is repeated.
+            keys: every key that was added, once more; gone through only where something is repeated.
         """
-        twice = self.repeated_hashes()
-        if not twice:
-            return {}
-        found: dict[str, list[int]] = {}
-        for key, row in rows:
-            if hash(key) in twice:
-                found.setdefault(key, []).append(row)
-        return {key: sorted(at) for key, at in found.items() if len(at) > 1}
-
-    def repeated_hashes(self) -> frozenset[int]:
-        """The hashes that occur more than once."""
-        if len(set(self._hashes)) == len(self._hashes):
-            return frozenset()
-        return frozenset(a for a, b in pairwise(sorted(self._hashes)) if a == b)
+        if len(self._different) == self._rows:
+            return set()
+        unseen, twice = self._different, set[str]()
+        for key in keys:
+            if key in unseen:
+                unseen.remove(key)
+            else:
+                twice.add(key)
+        return twice
 
 
 def made_once(make: Callable[[Value], Made], values: Sequence[Value]) -> list[Made]:

@@ -155,9 +155,9 @@ class Orders(Sequence[PacketOrder]):
         for openids, _ in self.payment_columns():
             everybody.add(openids)
         several: dict[str, tuple[int, int]] = {}
-        if repeated := everybody.repeated_hashes():
+        if repeated := everybody.repeated(openid for openid, _ in self.payments()):
             for openid, fen in self.payments():
-                if hash(openid) in repeated:
+                if openid in repeated:
                     packets, before = several.get(openid, (0, 0))
                     several[openid] = packets + 1, before + fen
         return People(len(self) - sum(packets - 1 for packets, _ in several.values()), several)

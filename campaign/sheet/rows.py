@@ -443,16 +443,27 @@ class _Rows:
         else:
             return
         occurrences = Occurrences()
-        occurrences.add(key for key, _ in self._aside)
+        occurrences.add([key for key, _ in self._aside])
         for keys in self._records.key_columns():
             occurrences.add(keys)
-        for key, rows in occurrences.repeated(chain(self._records.keys(), self._aside)).items():
+        repeated = occurrences.repeated(key for key, _ in self._keys())
+        rows_of: dict[str, list[int]] = {}
+        if repeated:
+            for key, row in self._keys():
+                if key in repeated:
+                    rows_of.setdefault(key, []).append(row)
+        for key, rows in rows_of.items():
+            rows.sort()
             finding = Finding(
                 text("appears {times} times: {rows}", times=len(rows), rows=rows_text(rows)), advice
             )
             for number in rows:
                 if number not in self._left_out and number <= self._last_row:
                     self._problems.append(Found(number, at, field, key.rpartition("\n")[2], finding))
+
+    def _keys(self) -> Iterator[tuple[str, int]]:
+        """Every key with its row, also of what is no order."""
+        return chain(self._records.keys(), self._aside)
 
     def _judge_totals(self) -> None:
         """The sheet's own total must be that of its rows, with or without the hidden ones."""
