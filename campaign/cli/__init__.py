@@ -35,7 +35,7 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE_CLOSED: Final = 141
 #: Rows leave nothing behind that only Python's collector finds; at its own 700 objects it would take 3 % of
 #: the time of a big sheet.
-_COLLECT_AFTER: Final = 10_000
+_COLLECT_AFTER: Final = 50_000
 #: What sqlite-utils and openpyxl look for, to know its types: half a second, and no command has use for it.
 _UNUSED: Final = ("numpy", "pandas")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import compress, count, groupby, islice
 from operator import attrgetter, not_
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from campaign.domain.billno import nonce_str
 from campaign.domain.canonical import canonical_json
@@ -107,22 +107,23 @@ class Planning(Reading):
         with self.atomic():
             is_big = False
             first = seq = self._value("SELECT COALESCE(MAX(seq), 0) FROM entry")
-            for batch in _checked(campaign, batches, seq):
-                if seq == 0 and len(batch.wording) >= _BIG:
+            for batch in batches:
+                if seq == 0 and len(batch.shared) >= _BIG:
                     # Sorted at once a million numbers take a third of the time.
                     self._db.execute(DROP_NUMBERS)
                     is_big = True
-                self._plan(campaign, batch, at_s)
-                seq = batch.last
+                seq = self._plan(campaign, batch, seq, at_s)
             assert seq == self._value("SELECT COALESCE(MAX(seq), 0) FROM entry"), "SQLite counts as we do"
             if is_big:
                 self._db.execute(MAKE_NUMBERS)  # fails, and the plan with it, if two entries share one
             return seq - first
 
-    def _plan(self, campaign: str, batch: _Checked, at_s: float) -> None:
-        """Plan entries of one campaign with one event and one addition."""
-        campaign_id, size = self._campaign_id(campaign), len(batch.wording)
-        billnos, *behind = *batch.columns, made_once(self._wording, batch.wording)
+    def _plan(self, campaign: str, batch: NewEntries, seq: int, at_s: float) -> int:
+        """Plan entries of one campaign, which follow the place ``seq``; returns that of the last one."""
+        *planned, shared = batch
+        campaign_id, size, fen = self._campaign_id(campaign), len(shared), sum(batch.total_amount)
+        wordings = made_once(canonical_json, shared)
+        billnos, *behind = *planned, made_once(self._wording, wordings)
         common = tuple(column.count(column[0]) == size for column in behind)
         values = [campaign_id, *(column[0] for column in compress(behind, common))]
         own = [billnos, *compress(behind, map(not_, common))]
@@ -130,11 +131,18 @@ class Planning(Reading):
         for at, column in enumerate(own):
             by_row[at :: len(own)] = column
         self._db.execute(_adding(size, common), [*values, *by_row])
-        self._db.execute(_ADD_TOTAL, (campaign_id, size, batch.fen))
+        self._db.execute(_ADD_TOTAL, (campaign_id, size, fen))
 
-        detail = detail_json({"rows": size, "fen": batch.fen, "checks": batch.checks})
-        self._append(campaign, batch.last, billnos[-1], at_s, EventKind.PLANNED, None, State.PLANNED, detail)
+        places = range(seq + 1, seq + size + 1)
+        # Behind the INSERT, for which Python has encoded the texts already.
+        checks = planned_checks(campaign, wordings, places, *planned)
+        assert len(checks) == size * CHECK_DIGITS, "each entry has its check"
+        detail = detail_json({"rows": size, "fen": fen, "checks": checks})
+        self._append(
+            campaign, places[-1], batch.mch_billno[-1], at_s, EventKind.PLANNED, None, State.PLANNED, detail
+        )
         self._flush()
+        return places[-1]
 
     def altered_entries(self) -> Iterator[str]:
         """The numbers of the rows that are not as they were planned, or revised last. None, if all is well.
@@ -273,32 +281,6 @@ def _adding(rows: int, common: tuple[bool, ...]) -> str:
         for _ in range(rows)
     ]
     return f"INSERT INTO entry (campaign, state, mch_billno, {_BEHIND}) VALUES " + ", ".join(row)
-
-
-class _Checked(NamedTuple):
-    """Entries of one campaign, a thousand at most, ready to be inserted together."""
-
-    #: Those of `NewEntries`, but for ``shared``.
-    columns: Sequence[Sequence[Any]]
-    #: `canonical_json` of what was ``shared``.
-    wording: Sequence[str]
-    #: As `planned_checks` gives them.
-    checks: str
-    fen: int
-    #: The place of the last one.
-    last: int
-
-
-def _checked(campaign: str, batches: Iterable[NewEntries], last: int) -> Iterator[_Checked]:
-    """The entries that are to follow the place ``last``."""
-    for batch in batches:
-        *columns, shared = batch
-        first, last = last + 1, last + len(shared)
-        wording = made_once(canonical_json, shared)
-        places = range(first, last + 1)
-        checks = planned_checks(campaign, wording, places, *columns)
-        assert len(checks) == len(places) * CHECK_DIGITS, "each entry has its check"
-        yield _Checked(columns, wording, checks, sum(batch.total_amount), last)
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[NewEntries]:

@@ -347,8 +347,7 @@ def planned_check(campaign: str, wording: str, planned: Row) -> str:
         wording: its wording's JSON.
         planned: `PLANNED_COLUMNS`.
     """
-    *facts, own = map(str, planned)
-    return _check(_check_begun(campaign, wording), "\0".join([*facts, ""]), own).hex()
+    return planned_checks(campaign, [wording], *([str(value)] for value in planned))
 
 
 def planned_checks(campaign: str, wordings: Sequence[str], *columns: Sequence[object]) -> str:
@@ -363,19 +362,16 @@ def planned_checks(campaign: str, wordings: Sequence[str], *columns: Sequence[ob
         for column in columns
     )
     begun = made_once(partial(_check_begun, campaign), wordings)
-    ended = zip(*facts, [""] * len(wordings), strict=True)
-    return b"".join(map(_check, begun, map("\0".join, ended), owns)).hex()
-
-
-def _check(begun: hashlib.blake2b, facts: str, own: str) -> bytes:
-    """The check over facts with a NUL behind each, which none of them has in it, and the row's own columns.
-
-    Those, as a rule the only text that is not ASCII, would make all of it twice as slow to encode.
-    """
-    check = begun.copy()
-    check.update(facts.encode())
-    check.update(own.encode())
-    return check.digest()
+    # A NUL behind each of them, which none has in it. The own columns apart: as a rule the only text that is
+    # not ASCII, they would make all of it twice as slow to encode.
+    ended = map("\0".join, zip(*facts, [""] * len(wordings), strict=True))
+    checks = []
+    for start, fact, own in zip(begun, ended, owns, strict=True):
+        check = start.copy()
+        check.update(fact.encode())
+        check.update(own.encode())
+        checks.append(check.digest())
+    return b"".join(checks).hex()
 
 
 @lru_cache(maxsize=256)

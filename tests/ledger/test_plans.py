@@ -194,6 +194,13 @@ _NUMBER = st.integers(1, 30)
 _FACTS = st.tuples(_NUMBER, _TEXT, _TEXT, _NUMBER, _TEXT, _NUMBER, _TEXT, _NUMBER, _TEXT, _TEXT)
 
 
+def test_a_check_is_frozen() -> None:
+    """Ledgers keep it: another form would call every row altered that was planned before."""
+    openid, own = "oSAMPLE_not_a_person_0000001", '{"姓名":"王伟"}'
+    planned = (1, "1900000109QJW2XH5M4N8R1T6A0B", "A-1", 1, "名单", 2, openid, 188, "", own)
+    assert planned_check("lantern", '{"wishing":"元宵"}', planned) == "9af908def88578c6"
+
+
 @given(one=_FACTS, other=_FACTS)
 def test_no_two_rows_read_alike(one: tuple[object, ...], other: tuple[object, ...]) -> None:
     """A character moved from one value to its neighbour is another row."""
