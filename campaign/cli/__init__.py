@@ -250,4 +250,4 @@ def _lean() -> Iterator[None]:
     finally:
         gc.set_threshold(*collect_after)
         for package in absent:
-            del sys.modules[package]
+            sys.modules.pop(package, None)

@@ -31,9 +31,9 @@ def people_notes(orders: Orders, limits: Limits | None) -> Iterator[Text]:
 def _other_accounts(orders: Orders) -> Iterator[Text]:
     prefixes: Counter[str] = Counter()
     for openids, _ in orders.payment_columns():
-        usual = _PREFIX_OF(openids[0])
-        if _PREFIX_OF(min(openids)) == usual == _PREFIX_OF(max(openids)):  # so that of each between them
-            prefixes[usual] += len(openids)
+        lowest, highest = _PREFIX_OF(min(openids)), _PREFIX_OF(max(openids))
+        if lowest == highest:  # as that of each between them
+            prefixes[lowest] += len(openids)
         else:
             prefixes.update(map(_PREFIX_OF, openids))
     if len(prefixes) < 2 or len(orders) < _PEOPLE_MIN:
