@@ -6,8 +6,9 @@ import io
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -73,11 +74,13 @@ def run_night(session: Session, settings: Settings, clock: Clock, stop: Stop, pl
         SetupError, StorageError, LedgerRefused: there is no beginning without ledger and log.
     """
     started_s = clock.now_s()
-    with open_log(places.log, clock) as log:
+    with ExitStack() as stack:
+        log = stack.enter_context(open_log(None, clock))  # until there is the one that is wanted
         try:
+            log = stack.enter_context(open_log(places.log, clock))
             with hold_night(settings.ledger_path()):
                 ended = _run(session, settings, clock, stop, places, log, started_s=started_s)
-        except CampaignError as error:
+        except Exception as error:
             tell_refused(settings, error, clock, log)
             raise
         log.info(
@@ -90,9 +93,18 @@ def run_night(session: Session, settings: Settings, clock: Clock, stop: Stop, pl
     return ended
 
 
-def tell_refused(settings: Settings, error: CampaignError, clock: Clock, log: Log) -> None:
+def tell_refused(settings: Settings, error: Exception, clock: Clock, log: Log) -> None:
     """Note why a night did not begin, or not end, and tell people: at night nobody sees an exit code."""
-    log.error("night_refused", kind=type(error).__name__, why=str(error))
+    kind = type(error).__name__
+    if isinstance(error, CampaignError):
+        log.error("night_refused", kind=kind, why=str(error))
+    else:
+        log.error("night_refused", kind=kind, why="".join(traceback.format_exception(error)))
+        # Only its kind: what else it says was not written for strangers.
+        error = CampaignError(
+            text("The night run broke off ({kind}).", kind=kind),
+            advice=text("`campaign schedule now` tries again and says more; so does the log."),
+        )
     _tell(settings, Night(failures=[error]), clock, log)
 
 

@@ -21,7 +21,7 @@ from campaign.cli.timer import Job, lingers, memory_variables, name_of, timers
 from campaign.config import Settings, load_settings
 from campaign.config.secret import variable
 from campaign.domain.days import BEIJING, DAY_S, beijing_text, beijing_time, rfc3339
-from campaign.errors import CampaignError, SetupError
+from campaign.errors import SetupError
 from campaign.ledger.nights import Memory
 from campaign.ledger.registry import STATE_DIR_VARIABLE
 from campaign.ports import SystemClock
@@ -278,7 +278,7 @@ def _keep_time(session: Session, at: time, places: Places) -> int:
             except SetupError as error:
                 tell_refused(session.settings(), error, clock, log)
                 return
-            with suppress(CampaignError):  # the log has it, and the next night is another one
+            with suppress(Exception):  # it was told, the log has it, and the next night is another one
                 run_night(session, settings, clock, stop, places)
 
         last_s = Memory.read(session.settings().ledger_path()).ended_s

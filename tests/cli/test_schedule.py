@@ -212,6 +212,33 @@ def test_a_night_that_cannot_begin_is_told_where_nobody_sees_its_exit_code(capsy
     assert [line["event"] for line in log] == ["night_refused", "told"]
 
 
+def test_a_night_that_breaks_off_is_told_by_kind_alone_and_logged_in_full(capsys, paid, monkeypatch):
+    def broken(*_args, **_more):
+        raise RuntimeError("oSAMPLE_not_a_person_0000001 was not expected")
+
+    with receiving() as receiver:
+        monkeypatch.setenv("CAMPAIGN_NOTIFY_URLS", json.dumps([receiver.url]))
+        monkeypatch.setattr("campaign.cli.night.night", broken)
+        code, answer, log = now(capsys)
+    assert (code, answer["error"]["kind"]) == (1, "Bug")
+    [told] = receiver.got
+    assert "The night run broke off (RuntimeError)" in told["message"]
+    assert "expected" not in told["message"]
+    refused, _ = log
+    assert "was not expected" in refused["why"]
+    assert "oSAMPLE_not_a_person_0000001" not in refused["why"]
+
+
+def test_a_log_that_cannot_be_opened_is_told(capsys, paid, monkeypatch):
+    with receiving() as receiver:
+        monkeypatch.setenv("CAMPAIGN_NOTIFY_URLS", json.dumps([receiver.url]))
+        code, answer, log = now(capsys, "--log", str(paid / "lantern.xlsx" / "log"))
+    assert (code, answer["error"]["kind"]) == (5, "StorageError")
+    [told] = receiver.got
+    assert "The night run broke off (FileExistsError)" in told["message"]
+    assert [line["event"] for line in log] == ["night_refused", "told"]
+
+
 def test_a_log_whose_disk_is_full_stops_no_night(capsys, paid):
     assert main(["schedule", "now", "--log", "/dev/full"]) == 0
     assert (paid / "reports" / "lantern-report.xlsx").exists()
@@ -329,6 +356,20 @@ def test_without_settings_nothing_is_installed(programs, tmp_path, monkeypatch):
 
 
 # In the foreground
+
+
+def test_a_night_that_breaks_off_does_not_end_the_foreground(capsys, paid, monkeypatch):
+    def broken(*_args, **_more):
+        raise RuntimeError
+
+    def two_nights(go, **_when):
+        go()
+        go()
+
+    monkeypatch.setattr("campaign.cli.night.night", broken)
+    monkeypatch.setattr("campaign.cli.schedule.keep_time", two_nights)
+    assert main(["schedule", "--foreground"]) == 130
+    assert capsys.readouterr().err.count("night_refused") == 2
 
 
 def test_the_foreground_makes_up_for_a_missed_night_and_stops_when_asked(capsys, paid):
