@@ -125,6 +125,8 @@ class Promises:
         """A person has to look: everything that the program may try was tried."""
         if entry.state not in (State.IN_DOUBT, State.PARKED):
             return False
+        if self._rests_on_a_contradiction(entry):
+            return True
         if entry.state is State.IN_DOUBT and entry.todo is not None and entry.flag is None:
             return False  # it is still asked about, be it a person's matter by now
         tried = entry.tally.attempts - entry.tally.not_sent
@@ -132,10 +134,21 @@ class Promises:
         old = first_s is not None and self._machine.clock.true_s() - first_s > 72 * 3600
         return (tried >= self._machine.policy.attempts_max or old) and self._needs_person(entry)
 
+    def _rests_on_a_contradiction(self, entry: Entry) -> bool:
+        """A later number is neither sent nor settled while a person has to look at an earlier one."""
+        return any(
+            earlier.row_key == entry.row_key
+            and earlier.issue < entry.issue
+            and earlier.flag is Flag.CONTRADICTION
+            for earlier in self._needs(entry.campaign)
+        )
+
     def _needs_person(self, entry: Entry) -> bool:
+        return any(e.mch_billno == entry.mch_billno for e in self._needs(entry.campaign))
+
+    def _needs(self, campaign: str) -> list[Entry]:
         with self._machine.look() as ledger:
-            needs = ledger.needs_person(entry.campaign, self._machine.clock.now_s())
-            return any(e.mch_billno == entry.mch_billno for e in needs)
+            return list(ledger.needs_person(campaign, self._machine.clock.now_s()))
 
     def _check_rows(self, entries: list[Entry], gateway: dict[str, Order]) -> None:
         """Every row of every sheet was paid exactly once, unless a person has to look at it."""
