@@ -442,7 +442,7 @@ MUTANTS = (
     ),
     Mutant(
         PLANNING,
-        "        self._db.execute(_ADD_TOTAL, (campaign_id, size, batch.fen))\n",
+        "        self._db.execute(_ADD_TOTAL, (campaign_id, size, fen))\n",
         "",
         "what is planned is missing in the sums",
         PLANS,
