@@ -48,8 +48,8 @@ _WORTH_A_LOOK: Final = tuple(
     map(
         re.compile,
         (
-            # Hidden, or of no height. LibreOffice says of every row that it is not.
-            rb"h(?:idden\s*=\s*[\"'][^0f]|(?<=\sh)t\s*=\s*[\"'][^1-9])",
+            # Hidden, or of no height, where it does not say at once that it is not, as LibreOffice does of every row.
+            rb"h(?:idden(?!=[\"'][0f])|(?<=\sh)t(?!=[\"'][1-9]))(?=[\s\S]{3})",
             rb"f[\s/>](?<=<f[\s/>])",
             rb"e[\"'](?<=t=[\"']e[\"'])",
             # A cell beyond column Z or the last row, or without a place.

@@ -244,6 +244,17 @@ def test_a_cell_too_far_away_is_found_wherever_its_long_tag_is_cut(
         assert XlsxFacts(path).facts("名单").last_row == 99_999_999
 
 
+@pytest.mark.parametrize("row", ['hidden{}="1"', 'hidden={}"1"', "hidden{}='true'", 'ht{}="0"', 'hidden="&#49;"'])
+def test_a_hidden_row_is_found_wherever_its_spaces_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str
+) -> None:
+    tag = f'<row r="3" {row.format(" " * 300)}>'
+    path = book(tmp_path, worksheet(f'{tag}<c r="A3"><v>1</v></c></row>'))
+    for chunk in range(300, 300 + 2 * len(tag), 5):
+        monkeypatch.setattr("campaign.sheet.xlsx_facts._CHUNK", chunk)
+        assert XlsxFacts(path).facts("名单").hidden_rows == {3}
+
+
 @pytest.mark.parametrize(
     "row",
     [
