@@ -96,7 +96,7 @@ class Promises:
             return
         if order is None:
             never = entry.state in (State.PLANNED, State.CANCELLED) or entry.evidence is Evidence.UNSTORED
-            if not never and not self._given_up(entry):
+            if not never and not self._given_up(entry) and not self._rests_on_a_contradiction(entry):
                 raise Broken(f"{where}, and WeChat Pay has no such order")
             return
         if lost and entry.state in (State.PLANNED, State.CANCELLED):
@@ -125,8 +125,6 @@ class Promises:
         """A person has to look: everything that the program may try was tried."""
         if entry.state not in (State.IN_DOUBT, State.PARKED):
             return False
-        if self._rests_on_a_contradiction(entry):
-            return True
         if entry.state is State.IN_DOUBT and entry.todo is not None and entry.flag is None:
             return False  # it is still asked about, be it a person's matter by now
         tried = entry.tally.attempts - entry.tally.not_sent
@@ -135,8 +133,8 @@ class Promises:
         return (tried >= self._machine.policy.attempts_max or old) and self._needs_person(entry)
 
     def _rests_on_a_contradiction(self, entry: Entry) -> bool:
-        """A later number is neither sent nor settled while a person has to look at an earlier one."""
-        return any(
+        """A later number in doubt is only asked about while a person has to look at an earlier one."""
+        return entry.state is State.IN_DOUBT and any(
             earlier.row_key == entry.row_key
             and earlier.issue < entry.issue
             and earlier.flag is Flag.CONTRADICTION
