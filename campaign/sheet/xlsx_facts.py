@@ -48,7 +48,7 @@ _WORTH_A_LOOK: Final = tuple(
     map(
         re.compile,
         (
-            # Hidden, or of no height, where it does not say at once that it is not, as LibreOffice does of every row.
+            # Hidden, or of no height; not where it says at once that it is not, as LibreOffice of every row.
             rb"h(?:idden(?!=[\"'][0f])|(?<=\sh)t(?!=[\"'][1-9]))(?=[\s\S]{3})",
             rb"f[\s/>](?<=<f[\s/>])",
             rb"e[\"'](?<=t=[\"']e[\"'])",
@@ -142,7 +142,7 @@ class XlsxFacts:
                     return False
             if may_be_too_many:
                 cells.add(chunk.count(b"<c "))
-            tail = (tail + chunk[-_OVERLAP:])[-_OVERLAP:]
+            tail = chunk[-_OVERLAP:]
         return in_cells
 
     def _unpack_shared_strings(self) -> None:

@@ -208,6 +208,13 @@ def test_with_repeats_allowed_the_ordinal_counts_every_row(tmp_path: Path) -> No
     ]
 
 
+def test_a_repeated_openid_names_its_rows_in_order(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, HEADER, f"{openid(1)},1", f"{openid(1)},bad", f"{openid(1)},3")
+    assert {str(p.problem) for p in read(path).problems if p.column == "re_openid"} == {
+        "appears 3 times: rows 2, 3, 4"
+    }
+
+
 def test_hidden_rows_count_for_ordinals_and_are_said(tmp_path: Path) -> None:
     path, book, sheet = xlsx_file(
         tmp_path, ["openid", "金额"], [openid(1), 1], [openid(1), 2], [openid(1), 3], [openid(2), 4]
@@ -405,6 +412,26 @@ def test_a_packet_that_no_day_allows(tmp_path: Path) -> None:
     limits = Limits(campaign_fen=10**6, in_doubt_fen=10**6, person_day_fen=5_000)
     reading = read(csv_file(tmp_path, HEADER, f"{openid(1)},50", f"{openid(2)},50.01"), limits=limits)
     assert found(reading) == ["B3 total_amount"]
+
+
+def test_an_own_column_of_texts_and_numbers_is_kept_as_text(tmp_path: Path) -> None:
+    path, _, _ = xlsx_file(
+        tmp_path, ["openid", "金额", "工号"], [openid(1), 1, "A7"], [openid(2), 1, 12], [openid(3), 1, None]
+    )
+    reading = read(path)
+    assert [order.own["工号"] for order in reading.orders] == ["A7", "12", ""]
+    assert [line.own for line in reading.orders.lines()] == [
+        '{"工号":"A7"}',
+        '{"工号":"12"}',
+        '{"工号":""}',
+    ]
+
+
+def test_openids_of_another_account_are_told_from_those_of_a_long_list(tmp_path: Path) -> None:
+    others = {1205: "oELSE_openid_000000000000001", 1206: "nELSE_openid_000000000000001"}
+    people = [others.get(row, openid(row)) for row in range(2, 1302)]
+    reading = read(csv_file(tmp_path, HEADER, *(f"{person},1" for person in people)))
+    assert "begins unlike most others in rows 1205, 1206;" in notes(reading)
 
 
 def test_people_whose_surplus_waits_are_said(tmp_path: Path) -> None:

@@ -244,7 +244,9 @@ def test_a_cell_too_far_away_is_found_wherever_its_long_tag_is_cut(
         assert XlsxFacts(path).facts("名单").last_row == 99_999_999
 
 
-@pytest.mark.parametrize("row", ['hidden{}="1"', 'hidden={}"1"', "hidden{}='true'", 'ht{}="0"', 'hidden="&#49;"'])
+@pytest.mark.parametrize(
+    "row", ['hidden{}="1"', 'hidden={}"1"', "hidden{}='true'", 'ht{}="0"', 'hidden="&#49;"']
+)
 def test_a_hidden_row_is_found_wherever_its_spaces_are_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str
 ) -> None:
