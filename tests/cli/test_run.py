@@ -95,7 +95,8 @@ def test_what_sqlite_utils_would_import_for_itself_is_not_there_until_it_is_over
     desk.sheet(people)
     code = (
         "import sys; from campaign.cli import main; code = main(['run', 'lantern.csv', '--yes']); "
-        "known = {'sqlite_utils', 'numpy', 'pandas'} & set(sys.modules); "
+        # Their parts, too: they themselves are taken out again.
+        "known = {'sqlite_utils', 'numpy', 'pandas'} & {name.partition('.')[0] for name in sys.modules}; "
         "import pandas; sys.exit(code or ' '.join(known - {'sqlite_utils'}) or 'sqlite_utils' not in known)"
     )
     command = [sys.executable, "-c", code]
