@@ -347,7 +347,10 @@ def planned_check(campaign: str, wording: str, planned: Row) -> str:
         wording: its wording's JSON.
         planned: `PLANNED_COLUMNS`.
     """
-    return planned_checks(campaign, [wording], *([str(value)] for value in planned))
+    check = _check_begun(campaign, wording).copy()
+    # What is planned has no NUL in it, so nothing else reads like this.
+    check.update("\0".join(map(str, planned)).encode())
+    return check.hexdigest()
 
 
 def planned_checks(campaign: str, wordings: Sequence[str], *columns: Sequence[object]) -> str:
@@ -362,8 +365,8 @@ def planned_checks(campaign: str, wordings: Sequence[str], *columns: Sequence[ob
         for column in columns
     )
     begun = made_once(partial(_check_begun, campaign), wordings)
-    # A NUL behind each of them, which none has in it. The own columns apart: as a rule the only text that is
-    # not ASCII, they would make all of it twice as slow to encode.
+    # The own columns apart: as a rule the only text that is not ASCII, they would make all of it twice as
+    # slow to encode.
     ended = map("\0".join, zip(*facts, [""] * len(wordings), strict=True))
     checks = []
     for start, fact, own in zip(begun, ended, owns, strict=True):

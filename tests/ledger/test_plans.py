@@ -18,7 +18,7 @@ from campaign.domain.state import Evidence, State
 from campaign.errors import LedgerRefused
 from campaign.ledger import schema
 from campaign.ledger.records import EventKind
-from campaign.ledger.rows import packed, planned_check
+from campaign.ledger.rows import packed, planned_check, planned_checks
 from campaign.ledger.store import Ledger
 from tests.ledger.build import (
     NOON_S,
@@ -205,6 +205,13 @@ def test_a_check_is_frozen() -> None:
 def test_no_two_rows_read_alike(one: tuple[object, ...], other: tuple[object, ...]) -> None:
     """A character moved from one value to its neighbour is another row."""
     assert (planned_check("lantern", "00", one) == planned_check("lantern", "00", other)) == (one == other)
+
+
+@given(rows=st.lists(_FACTS, min_size=1, max_size=5), wordings=st.lists(_TEXT, min_size=5, max_size=5))
+def test_many_rows_are_checked_as_each_of_them(rows: list[tuple[object, ...]], wordings: list[str]) -> None:
+    wordings = wordings[: len(rows)]
+    each = [planned_check("lantern", wording, row) for wording, row in zip(wordings, rows, strict=True)]
+    assert planned_checks("lantern", wordings, *zip(*rows, strict=True)) == "".join(each)
 
 
 def test_an_altered_text_names_everybody_who_is_sent_it(tmp_path: Path) -> None:
