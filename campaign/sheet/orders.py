@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias, overload
 
 from campaign.domain.billno import Tie
 from campaign.domain.canonical import canonical_rows
+from campaign.domain.occurrences import made_once
 from campaign.domain.order import Lines, Orders, PacketOrder, People, Source, Wording
 
 #: A row's texts, and the names of those that the settings gave.
@@ -143,7 +144,7 @@ class SheetOrders(Orders):
         shared = [Wording(*texts) for texts, _ in self._records.shared]
         for rows, keys, openids, fens, texts, own, ties in self._records.columns(*ALL):
             sheets = [self._sheet] * len(rows)
-            wordings = [shared[at] if isinstance(at, int) else Wording(*at[0]) for at in texts]
+            wordings = made_once(lambda at: shared[at] if isinstance(at, int) else Wording(*at[0]), texts)
             bound = [None if tie is None else _tie(tie) for tie in ties]
             jsons = canonical_rows(self._own_headers, own)
             yield Lines(sheets, rows, keys, openids, fens, wordings, jsons, bound)

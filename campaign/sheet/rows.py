@@ -18,7 +18,7 @@ from campaign.domain.billno import Tie, canonical_row_key, is_openid_key, repeat
 from campaign.domain.checks import Finding, check_amount, check_openid
 from campaign.domain.limits import Limits
 from campaign.domain.money import yuan_text
-from campaign.domain.occurrences import Occurrences, rows_text
+from campaign.domain.occurrences import Occurrences, made_once, rows_text
 from campaign.domain.order import Orders, RowProblem
 from campaign.domain.plan import ORDINAL_KEYS
 from campaign.sheet import cells as read
@@ -189,7 +189,7 @@ class _Rows:
         numbers = [number for number, _ in rows]
         if self._left_out:
             remarkable.update(at for at, number in enumerate(numbers) if number in self._left_out)
-        placed = [each.texted if each.place is None else each.place for each in texts]
+        placed = made_once(lambda each: each.texted if each.place is None else each.place, texts)
         own = [_shown(columns[at]) for at in self._own_at]
         owned = list(zip(*own, strict=True)) if own else [()] * len(rows)
         return (numbers, keys, openids, fens, placed, owned, [None] * len(rows)), remarkable

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from tests.bench.big import ENOUGH, Begun, big_campaign
+from tests.bench.big import ENOUGH, Begun, BigCampaign, big_campaign
 from tests.bench.figures import Figure, Target
-from tests.bench.ground import ROUNDS, Ground
+from tests.bench.ground import ROUNDS, Ended, Ground
 
 SMALL, MIDDLE, BIG = 10_000, 100_000, 1_000_000
 
@@ -22,7 +22,7 @@ _ONCE = "one run only, since it is long"
 _READ_NOTE = (
     "`campaign run` of an .xlsx with id, name, openid, amount: CPU (in brackets all time) from the start of "
     "the process to its first request, so read, check, plan, commit; of all time about a second is the "
-    f"pace's, which knows no past here; {_ONCE}, the bare read the middle of {ROUNDS}"
+    f"pace's, which knows no past here; the middle of {ROUNDS}, as of the bare read"
 )
 #: What only reads the file, with the fastest reader there is, from Python.
 _BARE = """
@@ -38,29 +38,33 @@ def measure(ground: Ground) -> Iterator[Figure]:
     small, middle, big = (big_campaign(ground, rows) for rows in (SMALL, MIDDLE, BIG))
     for one in (small, middle, big):
         ground.say(f"read + check + plan, {one.rows:,} rows: {one.first}")
-    reads = [ground.run(["-c", _BARE, str(big.sheet)]) for _ in range(ROUNDS)]
+    firsts, reads = [big.first], [_bare_read(ground, big)]
+    for _ in range(ROUNDS - 1):
+        firsts.append(big.another_first())
+        reads.append(_bare_read(ground, big))
+    first = sorted(firsts, key=lambda one: one.first_cpu_s)[ROUNDS // 2]
     bare = sorted(reads, key=lambda read: read.cpu_s)[ROUNDS // 2]
     yield Figure(
         "1 M rows: read + check + plan, CPU",
-        f"{big.first.first_cpu_s:.1f} s ({big.first.first_wall_s:.1f} s)",
+        f"{first.first_cpu_s:.1f} s ({first.first_wall_s:.1f} s)",
         f"{bare.cpu_s:.1f} s ({bare.wall_s:.1f} s), a bare read by calamine",
-        big.first.first_cpu_s / bare.cpu_s,
+        first.first_cpu_s / bare.cpu_s,
         _READ,
         _READ_NOTE,
     )
     yield Figure(
         "1 M rows: peak memory of a first run",
-        f"{big.first.ended.peak_mb:,.0f} MB",
+        f"{first.ended.peak_mb:,.0f} MB",
         f"{bare.peak_mb:,.0f} MB, a bare read",
-        big.first.ended.peak_mb,
+        first.ended.peak_mb,
         _READ_MB,
-        _ONCE,
+        _READ_NOTE,
     )
     yield Figure(
         "read + check + plan, CPU a row: 1 M : 100 k",
-        _per_row(big.first, BIG),
+        _per_row(first, BIG),
         _per_row(middle.first, MIDDLE),
-        big.first.first_cpu_s / BIG / (middle.first.first_cpu_s / MIDDLE),
+        first.first_cpu_s / BIG / (middle.first.first_cpu_s / MIDDLE),
         _LINEAR,
         f"growth is linear at 1 ×; {_ONCE}",
     )
@@ -94,6 +98,10 @@ def measure(ground: Ground) -> Iterator[Figure]:
         note,
     )
     yield _grown("memory of a reconcile, 10 k → 1 M open entries", asked, note)
+
+
+def _bare_read(ground: Ground, campaign: BigCampaign) -> Ended:
+    return ground.run(["-c", _BARE, str(campaign.sheet)])
 
 
 def _per_row(begun: Begun, rows: int) -> str:
