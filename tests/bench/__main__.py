@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import compileall
 import os
 import signal
 import sys
@@ -89,8 +88,6 @@ def _ground() -> Iterator[Ground]:
         tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as folder,
         serving(Path(folder, "gateway")) as gateway,
     ):
-        # As after anybody's first command; where Python may not write, each one would compile anew.
-        compileall.compile_dir("campaign", quiet=1)
         ground = Ground(Path(folder), gateway, say=_say)
         try:
             yield ground

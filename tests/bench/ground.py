@@ -105,6 +105,8 @@ class Ground:
     ) -> Running:
         number = next(self._serial)
         env = {**(env or os.environ), "PYTHONPATH": str(Path.cwd())}
+        # As on anybody's machine: what one command has compiled, the next one need not.
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         said = self.folder / f"said-{number}"
         running = Running([sys.executable, *command], env, cwd or self.folder, said)
         self._running.append(running)
